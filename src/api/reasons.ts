@@ -1,0 +1,89 @@
+/**
+ * Every reason that a condition of ours can carry. People write alerts and health checks against these, so the list is
+ * closed and a reason is never renamed.
+ */
+
+/** Why an object is Stalled: only a person's change mends it. */
+export const stalledReasons = [
+  'InvalidName',
+  'ImmutableFieldMismatch',
+  'DuplicateClaim',
+  'AnotherControlPlane',
+  'BuildRetriesExhausted',
+  'ImportFailed',
+  'ContentMissing',
+  'TemplateNameMissing',
+  'DeletedInCoder',
+  'DeploymentMismatch',
+  'OwnerNotMember',
+  'SecretForbidden',
+  'RefusedByCoder',
+] as const;
+
+/** Why an object is Reconciling: work is under way, or it heals without a change of the spec. */
+export const reconcilingReasons = [
+  'Progressing',
+  'WaitingForBuild',
+  'WaitingForImport',
+  'WaitingForDependency',
+  'ControlPlaneNotReady',
+  'InvalidCredentials',
+  'TokenRefused',
+  'Forbidden',
+  'CoderUnreachable',
+  'RateLimited',
+  'ServerError',
+  'UnexpectedResponse',
+  'BuildFailed',
+  'OutcomeUnknown',
+  'NotVisibleInCoder',
+  'WorkspacesExist',
+  'InUse',
+] as const;
+
+/** Why an object is Ready, or that nothing holds it back. */
+export const readyReasons = [
+  'Connected',
+  'UpToDate',
+  'Running',
+  'Stopped',
+  'PowerNotManaged',
+  'YieldedToCoder',
+  'SyncSucceeded',
+  'Retained',
+] as const;
+
+/** Why Ready is False without anybody having to act: the state of the thing in Coder. */
+export const notReadyReasons = [
+  'Creating',
+  'Starting',
+  'Stopping',
+  'Deleting',
+  'Importing',
+  'AgentsUnhealthy',
+  'NotYetObserved',
+] as const;
+
+/** In what way Coder differs from the wish, where we leave it so. */
+export const driftReasons = [
+  'StoppedByUser',
+  'StoppedByAutostop',
+  'StoppedByDormancy',
+  'StoppedByCoder',
+  'StartedByUser',
+  'StartedByAutostart',
+  'StartedByCoder',
+  'BuildFailedInCoder',
+  'RenamedInCoder',
+  'ActiveVersionChanged',
+] as const;
+
+export type StalledReason = (typeof stalledReasons)[number];
+export type ReconcilingReason = (typeof reconcilingReasons)[number];
+export type DriftReason = (typeof driftReasons)[number];
+export type Reason =
+  | StalledReason
+  | ReconcilingReason
+  | (typeof readyReasons)[number]
+  | (typeof notReadyReasons)[number]
+  | DriftReason;
