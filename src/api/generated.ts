@@ -88,6 +88,8 @@ export interface CoderTemplateStatus {
         readonly name?: string | undefined;
       }
     | undefined;
+  /** UUID of the version with which contentHash was made active. */
+  readonly contentVersionID?: string | undefined;
   /** A version that is being imported, or whose import failed. */
   readonly pendingVersion?:
     | {
@@ -221,15 +223,23 @@ export interface CoderWorkspaceStatus {
         readonly build?: number | undefined;
       }
     | undefined;
-  /** Builds of the operator that failed in a row. */
+  /** Tries at the same thing that failed in a row. They count for one spec and one version of the template; a change of either begins anew. */
   readonly failures?:
     | {
-        /** How many. */
+        /** What failed. */
+        readonly what: 'create' | 'start' | 'stop' | 'delete';
+        /** How often. */
         readonly count: number;
-        /** Number of the last one. */
-        readonly build: number;
-        /** When the operator saw it. */
+        /** When the operator saw the last failure. */
         readonly at: string;
+        /** The last failure, as Coder says it. */
+        readonly message?: string | undefined;
+        /** Number of the last build that failed. */
+        readonly build?: number | undefined;
+        /** The generation of the spec that it was for. */
+        readonly generation?: number | undefined;
+        /** The template's active version then. */
+        readonly templateVersionID?: string | undefined;
       }
     | undefined;
   /** A change that was announced before it was sent to Coder, and whose outcome is not known yet. */

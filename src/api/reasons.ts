@@ -17,7 +17,6 @@ export const stalledReasons = [
   'DeploymentMismatch',
   'OwnerNotMember',
   'SecretForbidden',
-  'RefusedByCoder',
 ] as const;
 
 /** Why an object is Reconciling: work is under way, or it heals without a change of the spec. */
@@ -35,6 +34,8 @@ export const reconcilingReasons = [
   'ServerError',
   'UnexpectedResponse',
   'BuildFailed',
+  'ImportFailed',
+  'RefusedByCoder',
   'OutcomeUnknown',
   'NotVisibleInCoder',
   'WorkspacesExist',

@@ -1,0 +1,122 @@
+import { conditionsOf, findCondition, type Cause, type Condition, type Verdict } from '../api/conditions.ts';
+import { annotations } from '../api/kinds.ts';
+import type { KubeObject } from '../api/meta.ts';
+import type { ReconcilingReason, StalledReason } from '../api/reasons.ts';
+import type { ConnectionFact } from './facts.ts';
+import type { Settings } from './settings.ts';
+import { after, untilWoken, type Rest, type Step, type StepEvent } from './step.ts';
+
+/** The part of a status that all kinds share. */
+export interface CommonStatus {
+  readonly observedGeneration?: number | undefined;
+  readonly conditions?: readonly Condition[] | undefined;
+  readonly lastHandledReconcileAt?: string | undefined;
+}
+
+/** The part of a decision's input that all kinds share. */
+export interface CommonInput<Status extends CommonStatus> {
+  readonly object: KubeObject & { readonly status?: Status };
+  readonly now: Date;
+}
+
+export type ReportStep<Status> = Extract<Step<never, never, Status>, { do: 'report' }>;
+
+export const synced: Verdict['synced'] = {
+  status: 'True',
+  reason: 'SyncSucceeded',
+  message: 'The last exchange with Coder worked',
+};
+
+/** The value of the annotation by which a person asks to have the wish carried out again, if it is new. */
+export function newRequest(input: CommonInput<CommonStatus>): string | undefined {
+  const requested = input.object.metadata.annotations?.[annotations.reconcileRequestedAt]?.slice(0, 256);
+  return requested === input.object.status?.lastHandledReconcileAt ? undefined : requested;
+}
+
+/** The status with the conditions that a verdict means. */
+export function withVerdict<Status extends CommonStatus>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  verdict: Verdict,
+): Status {
+  const generation = input.object.metadata.generation ?? 0;
+  return {
+    ...status,
+    observedGeneration: generation,
+    conditions: conditionsOf(verdict, input.object.status?.conditions, generation, input.now),
+  };
+}
+
+export function report<Status extends CommonStatus>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  verdict: Verdict,
+  rest: Rest,
+  event?: StepEvent,
+): ReportStep<Status> {
+  return {
+    do: 'report',
+    status: withVerdict(input, status, verdict),
+    rest,
+    ...(event === undefined ? {} : { event }),
+  };
+}
+
+/** Waiting for something that heals without a change of the spec. */
+export function reconciling<Status extends CommonStatus>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  cause: Cause<ReconcilingReason>,
+  rest: Rest,
+  options: { readonly ready?: Cause; readonly synced?: Verdict['synced'] } = {},
+): ReportStep<Status> {
+  const verdict: Verdict = {
+    ready: { status: 'False', ...(options.ready ?? cause) },
+    synced: options.synced ?? synced,
+    reconciling: cause,
+  };
+  return report(input, status, verdict, rest, warning(input, 'Reconciling', cause));
+}
+
+/** Nothing more happens until a person changes something. */
+export function stalled<Status extends CommonStatus>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  cause: Cause<StalledReason>,
+  rest: Rest = untilWoken,
+): ReportStep<Status> {
+  const verdict: Verdict = { ready: { status: 'False', ...cause }, synced, stalled: cause };
+  return report(input, status, verdict, rest, warning(input, 'Stalled', cause));
+}
+
+/** There is no control plane in the namespace, or it cannot be used now. */
+export function withoutConnection<Status extends CommonStatus>(
+  input: CommonInput<Status> & { readonly settings: Settings },
+  status: Status,
+  connection: Exclude<ConnectionFact, { state: 'ready' }>,
+  hasPendingWork: boolean,
+): ReportStep<Status> {
+  if (connection.state === 'none') {
+    const message = `There is no CoderControlPlane in the namespace ${input.object.metadata.namespace ?? ''}: apply one, and this goes on by itself`;
+    return reconciling(input, status, { reason: 'WaitingForDependency', message }, untilWoken);
+  }
+  const message = `The control plane ${connection.controlPlane} is not ready: ${connection.cause.message}`;
+  const cause = { reason: 'ControlPlaneNotReady' as const, message };
+  const failing: Verdict['synced'] = { status: 'False', ...cause };
+  if (hasPendingWork) return reconciling(input, status, cause, untilWoken, { synced: failing });
+  // At rest an object keeps saying what was true: a restart of Coder must not turn a thousand objects red.
+  const leftMs = input.settings.stalenessMs - connection.sinceMs;
+  if (leftMs > 0) return { do: 'report', status, rest: after(leftMs) };
+  const verdict: Verdict = { ready: { status: 'Unknown', ...cause }, synced: failing, reconciling: cause };
+  return report(input, status, verdict, untilWoken);
+}
+
+/** Causes that belong to the ordinary course of things, and are no event. */
+const QUIET = new Set<string>(['Progressing', 'WaitingForBuild', 'WaitingForImport', 'OutcomeUnknown']);
+
+/** A Warning for a cause that the object did not carry before: events tell changes, not states. */
+function warning(input: CommonInput<CommonStatus>, type: string, cause: Cause): StepEvent | undefined {
+  const before = findCondition(input.object.status?.conditions, type);
+  if (QUIET.has(cause.reason) || before?.reason === cause.reason) return undefined;
+  return { type: 'Warning', reason: cause.reason, message: cause.message };
+}

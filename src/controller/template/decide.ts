@@ -1,0 +1,270 @@
+import { deletionOf } from '../../api/effective.ts';
+import { finalizers } from '../../api/kinds.ts';
+import { InvalidNameError, parseTemplateName, type TemplateName } from '../../api/names.ts';
+import { newRequest, reconciling, stalled, withoutConnection } from '../report.ts';
+import { settleMs } from '../settings.ts';
+import { after, withBackoff } from '../step.ts';
+import { contentOf, type Content } from './content.ts';
+import { decideDeletion } from './deletion.ts';
+import { decideFiles } from './files.ts';
+import type { Bound, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
+import { createTemplate, promote } from './operations.ts';
+import { hasPendingWork, observedStatus } from './status.ts';
+import { upToDate } from './uptodate.ts';
+
+/**
+ * Every rule about a template, read from top to bottom: the first that applies decides. Pure: what it needs to know of
+ * the world and does not, it asks for with a `read` step and is called again.
+ */
+export function decideTemplate(input: TemplateInput): TemplateStep {
+  const { object, facts } = input;
+  const status = object.status ?? {};
+
+  let name: TemplateName;
+  try {
+    name = parseTemplateName(object.metadata.name);
+  } catch (error) {
+    if (!(error instanceof InvalidNameError)) throw error;
+    return stalled(input, status, { reason: 'InvalidName', message: error.message });
+  }
+
+  if (object.metadata.deletionTimestamp !== undefined) return decideDeletion(input, name);
+  if (facts.connection.state !== 'ready') {
+    return withoutConnection(input, status, facts.connection, hasPendingWork(input));
+  }
+  const coder = facts.connection;
+  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
+    return stalled(input, status, {
+      reason: 'DeploymentMismatch',
+      message: `This object belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point the control plane back at the first one, or delete this object and apply it again`,
+    });
+  }
+  const bound: Bound = { input, name, coder, status };
+  if (status.pendingOperation !== undefined) return settle(bound);
+  return status.id === undefined ? decideUnbound(bound) : decideBound(bound);
+}
+
+/**
+ * An operation was announced and its outcome is not known: look before anything else. Versions and templates are found
+ * by their names; the very first version belongs to no template and is found through the provisioner jobs.
+ */
+function settle(bound: Bound): TemplateStep {
+  const { input, status } = bound;
+  const { facts } = input;
+  const pending = status.pendingOperation;
+  if (pending === undefined) return decideTemplate(input);
+  const cleared: TemplateDraft = { ...status, pendingOperation: undefined };
+  const next: Bound = { ...bound, status: cleared };
+  const leftMs = settleMs(input.settings) - input.pendingForMs;
+  const goOn = (): TemplateStep => (status.id === undefined ? decideUnbound(next) : decideBound(next));
+  const waitOrGoOn = (): TemplateStep =>
+    leftMs <= 0
+      ? goOn()
+      : reconciling(
+          input,
+          status,
+          {
+            reason: 'OutcomeUnknown',
+            message: `It is not known whether Coder took the last request (${pending.type}); looking again before repeating it`,
+          },
+          after(Math.min(leftMs, 2_000)),
+        );
+
+  switch (pending.type) {
+    case 'CreateVersion': {
+      const fact = status.id === undefined ? 'unattachedVersion' : 'versionByName';
+      const sighting = facts[fact];
+      if (sighting === undefined) return { do: 'read', fact };
+      const found = sighting.version;
+      if (found === undefined) return waitOrGoOn();
+      const attempt = status.pendingVersion?.name === found.name ? status.pendingVersion.attempt : undefined;
+      const pendingVersion = {
+        name: found.name,
+        id: found.id,
+        jobStatus: found.jobStatus,
+        attempt: attempt ?? 1,
+      };
+      return goOnWith({ ...next, status: { ...cleared, pendingVersion } });
+    }
+    case 'CreateTemplate': {
+      if (facts.templateByName === undefined) return { do: 'read', fact: 'templateByName' };
+      if (facts.templateByName.seen !== 'found') return waitOrGoOn();
+      const record = facts.templateByName.value;
+      // The version was ours alone, so a template that stands on it is ours.
+      const origin = record.activeVersionID === pending.target ? 'Created' : 'Adopted';
+      return decideFound({ ...next, status: { ...cleared, id: record.id, origin } }, record);
+    }
+    default:
+      // Promoting twice is harmless: what is there decides.
+      return facts.template?.fresh === true ? goOn() : { do: 'read', fact: 'freshTemplate' };
+  }
+}
+
+function goOnWith(bound: Bound): TemplateStep {
+  return bound.status.id === undefined ? decideUnbound(bound) : decideBound(bound);
+}
+
+/** Coder's object is not known yet: the name finds it once. */
+function decideUnbound(bound: Bound): TemplateStep {
+  const { input, status, name } = bound;
+  const sighting = input.facts.templateByName;
+  if (sighting === undefined) return { do: 'read', fact: 'templateByName' };
+  if (sighting.seen === 'found') {
+    return decideFound(
+      { ...bound, status: { ...status, id: sighting.value.id, origin: 'Adopted' } },
+      sighting.value,
+    );
+  }
+  const content = contentOf(input.object.spec, status);
+  if (content === undefined) {
+    return stalled(
+      input,
+      status,
+      {
+        reason: 'ContentMissing',
+        message: `Coder has no template ${name.template} in the organization ${name.organization} yet, and spec.files or spec.versionID, one of which is needed to create it, is missing`,
+      },
+      withBackoff,
+    );
+  }
+  if (input.facts.organization === undefined) return { do: 'read', fact: 'organization' };
+  const organizationID = input.facts.organization.id;
+  if (organizationID === undefined) {
+    return reconciling(
+      input,
+      status,
+      {
+        reason: 'WaitingForDependency',
+        message: `Coder has no organization ${name.organization} (or the operator may not see it): waiting for it`,
+      },
+      withBackoff,
+    );
+  }
+  const wantsFinalizer = deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Delete';
+  if (wantsFinalizer && input.object.metadata.finalizers?.includes(finalizers.template) !== true) {
+    return { do: 'finalizer', present: true };
+  }
+  return content.kind === 'files'
+    ? decideFiles(bound, content, { organizationID, template: undefined })
+    : decideVersion(bound, content, organizationID, undefined);
+}
+
+/** The UUID is known, and it alone says which template is meant. */
+function decideBound(bound: Bound): TemplateStep {
+  const { input, status, name } = bound;
+  const sighting = input.facts.template;
+  if (sighting === undefined) return { do: 'read', fact: 'template' };
+  if (sighting.seen === 'found') return decideFound(bound, sighting.value);
+
+  const requested = newRequest(input);
+  if (requested !== undefined) {
+    // A person's word to create again what is not there any more.
+    return decideUnbound({
+      ...bound,
+      status: { lastHandledReconcileAt: requested, conditions: status.conditions },
+    });
+  }
+  if (sighting.seen === 'gone') {
+    return stalled(input, status, {
+      reason: 'DeletedInCoder',
+      message: `The template ${name.organization}/${name.template} was deleted in Coder. Set the annotation coder.com/reconcile-requested-at to a new value to have it created again, or delete this object`,
+    });
+  }
+  return reconciling(
+    input,
+    status,
+    {
+      reason: 'NotVisibleInCoder',
+      message: `Coder does not show the template ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`,
+    },
+    withBackoff,
+  );
+}
+
+/** The template is there. */
+function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
+  const { input, coder } = bound;
+  const { spec, metadata } = input.object;
+  const status = observedStatus(bound.status, record, coder);
+
+  const older = input.facts.claimedBy(record.id);
+  if (older !== undefined) {
+    return stalled(input, input.object.status ?? {}, {
+      reason: 'DuplicateClaim',
+      message: `The older object ${older} is bound to the same template in Coder (${record.id}); delete one of them`,
+    });
+  }
+  const held = metadata.finalizers?.includes(finalizers.template) === true;
+  const mustHold = deletionOf(spec.deletionPolicy, status.origin).policy === 'Delete';
+  if (held !== mustHold) return { do: 'finalizer', present: mustHold };
+
+  const known = status.activeVersion?.id === record.activeVersionID ? status.activeVersion.name : undefined;
+  const read =
+    input.facts.activeVersionName?.id === record.activeVersionID
+      ? input.facts.activeVersionName.name
+      : undefined;
+  if (known === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
+  const next: Bound = {
+    ...bound,
+    status: { ...status, activeVersion: { id: record.activeVersionID, name: known ?? read } },
+  };
+
+  const content = contentOf(spec, status);
+  if (content === undefined) return upToDate(next, record, undefined);
+  // The wish was carried out once; what others promoted since is reported and left.
+  const isDone = status.contentHash === content.key && newRequest(input) === undefined;
+  if (isDone) return upToDate(next, record, content);
+  return content.kind === 'files'
+    ? decideFiles(next, content, { organizationID: record.organizationID, template: record })
+    : decideVersion(next, content, record.organizationID, record);
+}
+
+/** `spec.versionID`: a version that exists shall be the active one. */
+function decideVersion(
+  bound: Bound,
+  content: Extract<Content, { kind: 'version' }>,
+  organizationID: string,
+  template: TemplateRecord | undefined,
+): TemplateStep {
+  const { input, status, name } = bound;
+  if (template?.activeVersionID === content.versionID) {
+    return upToDate(bound, template, content);
+  }
+  const fact = input.facts.version;
+  if (fact?.id !== content.versionID) return { do: 'read', fact: 'version' };
+  const version = fact.version;
+  const waiting = (message: string): TemplateStep =>
+    reconciling(input, status, { reason: 'WaitingForDependency', message }, withBackoff);
+  if (version === undefined) {
+    return waiting(
+      `Coder has no template version ${content.versionID} (or the operator may not see it): waiting for it`,
+    );
+  }
+  if (version.templateID !== undefined && version.templateID !== template?.id) {
+    return stalled(input, status, {
+      reason: 'ImmutableFieldMismatch',
+      message: `The version ${version.name} (${version.id}) belongs to another template, and Coder cannot move it to ${name.template}`,
+    });
+  }
+  if (version.jobStatus === 'failed' || version.jobStatus === 'canceled') {
+    const why = version.error === undefined ? '' : `: ${version.error}`;
+    return stalled(input, status, {
+      reason: 'ImportFailed',
+      message: `The import of the version ${version.name} failed${why}. Name a version that was imported`,
+    });
+  }
+  if (version.jobStatus !== 'succeeded') {
+    return reconciling(
+      input,
+      status,
+      {
+        reason: 'WaitingForImport',
+        message: `The version ${version.name} is being imported (${version.jobStatus})`,
+      },
+      after(1_000),
+    );
+  }
+  return template === undefined
+    ? createTemplate(bound, organizationID, version)
+    : promote(bound, template, version);
+}

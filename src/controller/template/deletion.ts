@@ -1,0 +1,141 @@
+import { deletionOf } from '../../api/effective.ts';
+import { finalizers } from '../../api/kinds.ts';
+import type { TemplateName } from '../../api/names.ts';
+import { usableForDeletion, type ConnectedFact } from '../facts.ts';
+import { reconciling, stalled } from '../report.ts';
+import { settleMs } from '../settings.ts';
+import { after, withBackoff } from '../step.ts';
+import type { TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
+import { announced } from './operations.ts';
+import { observedStatus } from './status.ts';
+
+/** The object is being deleted. Our finalizer holds it until the template is gone for certain, or is to be kept. */
+export function decideDeletion(input: TemplateInput, name: TemplateName): TemplateStep {
+  const { object, facts } = input;
+  const status = object.status ?? {};
+  if (object.metadata.finalizers?.includes(finalizers.template) !== true) return { do: 'nothing' };
+
+  const creating = status.pendingOperation?.type === 'CreateTemplate';
+  if (!creating) {
+    if (
+      deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain' &&
+      status.id !== undefined
+    ) {
+      return release(`Kept the template ${name.organization}/${name.template} in Coder`, 'Retained');
+    }
+    if (status.id === undefined) return release('No template was created in Coder', 'Released');
+  }
+  // Removing the CRD deletes every object of it; that must not take the templates along.
+  if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };
+  if (facts.crdTerminating) {
+    return release(
+      `Kept the template ${name.organization}/${name.template} in Coder: the CRD itself is being removed`,
+      'Retained',
+    );
+  }
+
+  const coder = usableForDeletion(facts.connection);
+  if (coder === undefined) {
+    const why =
+      facts.connection.state === 'unavailable'
+        ? `the control plane ${facts.connection.controlPlane} is not ready: ${facts.connection.cause.message}`
+        : 'there is no CoderControlPlane in the namespace';
+    const message = `The template cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
+    return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
+      ready: { reason: 'Deleting', message },
+      synced: { status: 'False', reason: 'ControlPlaneNotReady', message },
+    });
+  }
+  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
+    return stalled(input, status, {
+      reason: 'DeploymentMismatch',
+      message: `The template belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the template`,
+    });
+  }
+  return creating ? settleCreation(input, name, status, coder) : remove(input, name, status, coder);
+}
+
+/** A create was announced and may have landed, or may still land: what it made must not be left behind. */
+function settleCreation(
+  input: TemplateInput,
+  name: TemplateName,
+  status: TemplateDraft,
+  coder: ConnectedFact,
+): TemplateStep {
+  const sighting = input.facts.templateByName;
+  if (sighting === undefined) return { do: 'read', fact: 'templateByName' };
+  if (sighting.seen !== 'found') {
+    const leftMs = settleMs(input.settings) - input.pendingForMs;
+    if (leftMs <= 0) return release('No template was created in Coder', 'Released');
+    const message = 'Making sure that the last request created nothing in Coder';
+    return reconciling(input, status, { reason: 'OutcomeUnknown', message }, after(Math.min(leftMs, 2_000)), {
+      ready: { reason: 'Deleting', message },
+    });
+  }
+  const record = sighting.value;
+  if (record.activeVersionID !== status.pendingOperation?.target) {
+    return release("The template of that name is not the operator's, and stays", 'Retained');
+  }
+  if (deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Retain') {
+    return release(`Kept the template ${name.organization}/${name.template} in Coder`, 'Retained');
+  }
+  return removeFound(
+    input,
+    name,
+    { ...status, id: record.id, origin: 'Created', pendingOperation: undefined },
+    record,
+    coder,
+  );
+}
+
+function remove(
+  input: TemplateInput,
+  name: TemplateName,
+  status: TemplateDraft,
+  coder: ConnectedFact,
+): TemplateStep {
+  const sighting = input.facts.template;
+  if (sighting?.fresh !== true) return { do: 'read', fact: 'freshTemplate' };
+  switch (sighting.seen) {
+    case 'gone':
+      return release('The template is deleted in Coder', 'Deleted');
+    case 'unseen': {
+      const message = `Coder does not show the template ${status.id ?? ''}: it is gone, or the operator may not see it any more. If it is gone for certain, set spec.deletionPolicy to Retain to let go of it`;
+      return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, withBackoff, {
+        ready: { reason: 'Deleting', message },
+      });
+    }
+    case 'found':
+      return removeFound(input, name, { ...status, pendingOperation: undefined }, sighting.value, coder);
+  }
+}
+
+/** Coder refuses to delete a template while any workspace uses it, whoever manages that; so wait for them. */
+function removeFound(
+  input: TemplateInput,
+  name: TemplateName,
+  before: TemplateDraft,
+  record: TemplateRecord,
+  coder: ConnectedFact,
+): TemplateStep {
+  const status = observedStatus(before, record, coder);
+  const users = input.facts.workspaces;
+  if (users === undefined) return { do: 'read', fact: 'workspaces' };
+  if (users.count > 0) {
+    const some = users.some.slice(0, 3).join(', ');
+    const message = `The template is deleted when no workspace uses it any more: there ${users.count === 1 ? 'is' : 'are'} ${users.count} (${some}${users.count > 3 ? ', …' : ''})`;
+    return reconciling(input, status, { reason: 'WorkspacesExist', message }, after(5_000), {
+      ready: { reason: 'Deleting', message },
+    });
+  }
+  return announced(
+    { input, name, coder, status },
+    status,
+    { type: 'Delete', templateID: record.id },
+    { reason: 'Deleting', message: 'Deleting the template in Coder' },
+  );
+}
+
+function release(message: string, reason: string): TemplateStep {
+  return { do: 'finalizer', present: false, event: { type: 'Normal', reason, message } };
+}

@@ -1,0 +1,97 @@
+import type { CoderTemplateStatus } from '../../api/generated.ts';
+import type { CoderTemplate } from '../../api/kinds.ts';
+import type { TemplateName } from '../../api/names.ts';
+import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
+import type { Settings } from '../settings.ts';
+import type { Step } from '../step.ts';
+
+/** What the operator remembers of a template in Coder. */
+export interface TemplateRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly organizationID: string;
+  readonly organizationName: string;
+  readonly activeVersionID: string;
+}
+
+export interface VersionRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly templateID: string | undefined;
+  readonly jobStatus: string;
+  readonly error: string | undefined;
+  /** False when no provisioner is there that could do the import. */
+  readonly hasProvisioner: boolean;
+}
+
+/** What can be asked of the world while deciding; each is read at most once a pass, and only when a rule needs it. */
+export type TemplateFactName =
+  | 'templateByName'
+  | 'template'
+  | 'freshTemplate'
+  | 'organization'
+  /** The version with the UUID in `status.pendingVersion` or `spec.versionID`. */
+  | 'version'
+  /** The version of our template that bears the name of the wished content. */
+  | 'versionByName'
+  /** A version of no template that an announced request may have made, found through the provisioner jobs. */
+  | 'unattachedVersion'
+  | 'activeVersionName'
+  | 'workspaces'
+  | 'crdTerminating';
+
+export interface TemplateFacts {
+  readonly connection: ConnectionFact;
+  /** Name of an older object that is bound to this UUID, if there is one. */
+  readonly claimedBy: (templateID: string) => string | undefined;
+  readonly templateByName?: TimedSighting<TemplateRecord>;
+  readonly template?: TimedSighting<TemplateRecord>;
+  /** The organization's UUID; undefined inside when Coder shows none of that name. */
+  readonly organization?: { readonly id: string | undefined };
+  readonly version?: { readonly id: string; readonly version: VersionRecord | undefined };
+  readonly versionByName?: { readonly name: string; readonly version: VersionRecord | undefined };
+  readonly unattachedVersion?: { readonly version: VersionRecord | undefined };
+  readonly activeVersionName?: { readonly id: string; readonly name: string };
+  /** Workspaces that use the template: how many, and the first few by name. */
+  readonly workspaces?: { readonly count: number; readonly some: readonly string[] };
+  readonly crdTerminating?: boolean;
+}
+
+export interface TemplateInput {
+  readonly object: CoderTemplate;
+  readonly facts: TemplateFacts;
+  /** How long this process has known of the status' open operation, in milliseconds. */
+  readonly pendingForMs: number;
+  readonly now: Date;
+  readonly settings: Settings;
+}
+
+/** A call that changes something in Coder. */
+export type TemplateOperation =
+  | {
+      readonly type: 'CreateVersion';
+      readonly organizationID: string;
+      readonly templateID: string | undefined;
+      readonly name: string;
+      readonly files: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly type: 'CreateTemplate';
+      readonly organizationID: string;
+      readonly name: string;
+      readonly versionID: string;
+    }
+  | { readonly type: 'Promote'; readonly templateID: string; readonly versionID: string }
+  | { readonly type: 'Delete'; readonly templateID: string };
+
+export type TemplateDraft = CoderTemplateStatus;
+export type TemplateStep = Step<TemplateFactName, TemplateOperation, TemplateDraft>;
+
+/** The input once a name and a usable connection are known. */
+export interface Bound {
+  readonly input: TemplateInput;
+  readonly name: TemplateName;
+  readonly coder: ConnectedFact;
+  /** The status so far; rules hand on a changed copy. */
+  readonly status: TemplateDraft;
+}

@@ -1,0 +1,53 @@
+import { newRequest, synced, withVerdict } from '../report.ts';
+import type {
+  Bound,
+  TemplateDraft,
+  TemplateOperation,
+  TemplateRecord,
+  TemplateStep,
+  VersionRecord,
+} from './input.ts';
+
+/** Make a version the one that new workspaces get. */
+export function promote(bound: Bound, template: TemplateRecord, version: VersionRecord): TemplateStep {
+  return announced(
+    bound,
+    bound.status,
+    { type: 'Promote', templateID: template.id, versionID: version.id },
+    { reason: 'Progressing', message: `Making ${version.name} the active version` },
+  );
+}
+
+/** Create the template on a version that was imported. */
+export function createTemplate(bound: Bound, organizationID: string, version: VersionRecord): TemplateStep {
+  return announced(
+    bound,
+    bound.status,
+    { type: 'CreateTemplate', organizationID, name: bound.name.template, versionID: version.id },
+    { reason: 'Creating', message: `Creating the template with the version ${version.name}` },
+  );
+}
+
+/** The step that announces an operation and carries it out. */
+export function announced(
+  bound: Bound,
+  status: TemplateDraft,
+  operation: TemplateOperation,
+  doing: { readonly reason: 'Progressing' | 'Creating' | 'Importing' | 'Deleting'; readonly message: string },
+): TemplateStep {
+  const { input } = bound;
+  return {
+    do: 'write',
+    operation,
+    status: withVerdict(
+      input,
+      { ...status, lastHandledReconcileAt: newRequest(input) ?? status.lastHandledReconcileAt },
+      {
+        ready: { status: 'False', ...doing },
+        synced,
+        reconciling: { reason: 'Progressing', message: doing.message },
+      },
+    ),
+    event: { type: 'Normal', ...doing },
+  };
+}

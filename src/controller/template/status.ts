@@ -1,0 +1,31 @@
+import type { ConnectedFact } from '../facts.ts';
+import { newRequest } from '../report.ts';
+import type { TemplateDraft, TemplateInput, TemplateRecord } from './input.ts';
+
+/** The status with what Coder has now. Identity and origin are not touched here. */
+export function observedStatus(
+  status: TemplateDraft,
+  record: TemplateRecord,
+  coder: ConnectedFact,
+): TemplateDraft {
+  return {
+    ...status,
+    deploymentID: coder.deploymentID,
+    organizationName: record.organizationName,
+    templateName: record.name,
+    url: `${coder.url}/templates/${record.organizationName}/${record.name}`,
+  };
+}
+
+/** Whether something was asked of us that has not been carried out. */
+export function hasPendingWork(input: TemplateInput): boolean {
+  const { metadata, status } = input.object;
+  return (
+    metadata.deletionTimestamp !== undefined ||
+    status?.id === undefined ||
+    status.observedGeneration !== metadata.generation ||
+    status.pendingOperation !== undefined ||
+    status.pendingVersion !== undefined ||
+    newRequest(input) !== undefined
+  );
+}

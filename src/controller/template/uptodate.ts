@@ -1,0 +1,52 @@
+import type { Verdict } from '../../api/conditions.ts';
+import { sameName } from '../../api/names.ts';
+import { newRequest, report, synced } from '../report.ts';
+import { untilWoken, type StepEvent } from '../step.ts';
+import type { Content } from './content.ts';
+import type { Bound, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
+
+/** The wished content is active, or was made active once. */
+export function upToDate(bound: Bound, record: TemplateRecord, content: Content | undefined): TemplateStep {
+  const { input, name } = bound;
+  const requested = newRequest(input);
+  const isNew = content !== undefined && bound.status.contentHash !== content.key;
+  const status: TemplateDraft = {
+    ...bound.status,
+    lastHandledReconcileAt: requested ?? bound.status.lastHandledReconcileAt,
+    pendingVersion: undefined,
+    ...(content === undefined
+      ? { contentHash: undefined, contentVersionID: undefined }
+      : isNew
+        ? { contentHash: content.key, contentVersionID: record.activeVersionID }
+        : {}),
+  };
+  const active = status.activeVersion?.name ?? record.activeVersionID;
+  const changed = status.contentVersionID !== undefined && status.contentVersionID !== record.activeVersionID;
+  const message = changed
+    ? `${active} was made the active version in Coder, after the wished content had been`
+    : content === undefined
+      ? `The active version is ${active}; its content is not managed here`
+      : `The wished content is active as version ${active}`;
+  const isRenamed =
+    !sameName(record.name, name.template) || !sameName(record.organizationName, name.organization);
+  const drifted: Verdict['drifted'] = changed
+    ? { reason: 'ActiveVersionChanged', message }
+    : isRenamed
+      ? {
+          reason: 'RenamedInCoder',
+          message: `In Coder the template is now ${record.organizationName}/${record.name}`,
+        }
+      : undefined;
+  const event: StepEvent | undefined = changed
+    ? { type: 'Normal', reason: 'ActiveVersionChanged', message }
+    : isNew
+      ? { type: 'Normal', reason: 'UpToDate', message }
+      : undefined;
+  return report(
+    input,
+    status,
+    { ready: { status: 'True', reason: changed ? 'YieldedToCoder' : 'UpToDate', message }, synced, drifted },
+    untilWoken,
+    event,
+  );
+}

@@ -1,0 +1,198 @@
+import { deletionOf } from '../../api/effective.ts';
+import { finalizers } from '../../api/kinds.ts';
+import type { WorkspaceName } from '../../api/names.ts';
+import { usableForDeletion, type ConnectedFact } from '../facts.ts';
+import { nextRung } from '../ladder.ts';
+import { hasFailed, isActive, type WorkspaceRecord } from '../observer/record.ts';
+import { newRequest, reconciling, stalled, synced, withVerdict } from '../report.ts';
+import { MOST_FAILURES, settleMs } from '../settings.ts';
+import { after, withBackoff, type StepEvent } from '../step.ts';
+import { failuresOf, oneMore } from './failures.ts';
+import type { WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
+import { initiatorOf, observedStatus } from './status.ts';
+
+/**
+ * The object is being deleted. Our finalizer holds it until the workspace is gone for certain, or is to be kept.
+ */
+export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): WorkspaceStep {
+  const { object, facts } = input;
+  const status = object.status ?? {};
+  if (object.metadata.finalizers?.includes(finalizers.workspace) !== true) return { do: 'nothing' };
+
+  const creating = status.pendingOperation?.type === 'Create';
+  if (!creating) {
+    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
+      return release(`Kept the workspace ${name.owner}/${name.workspace} in Coder`, 'Retained');
+    }
+    if (status.id === undefined) return release('No workspace was created in Coder', 'Released');
+  }
+  // Removing the CRD deletes every object of it; that must not take the workspaces along.
+  if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };
+  if (facts.crdTerminating) {
+    return release(
+      `Kept the workspace ${name.owner}/${name.workspace} in Coder: the CRD itself is being removed`,
+      'Retained',
+    );
+  }
+
+  const coder = usableForDeletion(facts.connection);
+  if (coder === undefined) {
+    const why =
+      facts.connection.state === 'unavailable'
+        ? `the control plane ${facts.connection.controlPlane} is not ready: ${facts.connection.cause.message}`
+        : 'there is no CoderControlPlane in the namespace';
+    const message = `The workspace cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
+    return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
+      ready: { reason: 'Deleting', message },
+      synced: { status: 'False', reason: 'ControlPlaneNotReady', message },
+    });
+  }
+  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
+    return stalled(input, status, {
+      reason: 'DeploymentMismatch',
+      message: `The workspace belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the workspace`,
+    });
+  }
+  return creating ? settleCreation(input, status, coder) : remove(input, status, coder);
+}
+
+/** A create was announced and may have landed, or may still land: what it made must not be left behind. */
+function settleCreation(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedFact): WorkspaceStep {
+  const sighting = input.facts.workspaceByName;
+  if (sighting === undefined) return { do: 'read', fact: 'workspaceByName' };
+  if (sighting.seen !== 'found') {
+    const leftMs = settleMs(input.settings) - input.pendingForMs;
+    if (leftMs <= 0) return release('No workspace was created in Coder', 'Released');
+    return deleting(
+      input,
+      status,
+      'Making sure that the last request created nothing in Coder',
+      after(Math.min(leftMs, 2_000)),
+    );
+  }
+  const record = sighting.value;
+  const first = record.build.number === 1 ? record.build.initiatorID : input.facts.firstInitiator;
+  if (first === undefined) return { do: 'read', fact: 'firstInitiator' };
+  if (first !== coder.userID)
+    return release("The workspace of that name is not the operator's, and stays", 'Retained');
+  if (deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Retain') {
+    return release(`Kept the workspace ${record.ownerName}/${record.name} in Coder`, 'Retained');
+  }
+  return removeFound(
+    input,
+    { ...status, id: record.id, origin: 'Created', pendingOperation: undefined },
+    record,
+    coder,
+  );
+}
+
+function remove(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedFact): WorkspaceStep {
+  const sighting = input.facts.workspace;
+  if (sighting?.fresh !== true) return { do: 'read', fact: 'freshWorkspace' };
+  if (sighting.seen === 'gone') return release('The workspace is deleted in Coder', 'Deleted');
+  if (sighting.seen === 'unseen') {
+    const message = `Coder does not show the workspace ${status.id ?? ''}: it is gone, or the operator may not see it any more. If it is gone for certain, set spec.deletionPolicy to Retain to let go of it`;
+    return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, withBackoff, {
+      ready: { reason: 'Deleting', message },
+    });
+  }
+  const pending = status.pendingOperation;
+  const leftMs = settleMs(input.settings) - input.pendingForMs;
+  if (pending !== undefined && sighting.value.build.number <= (pending.afterBuildNumber ?? 0) && leftMs > 0) {
+    const message = `It is not known whether Coder took the last request (${pending.type}); looking again before going on`;
+    return deleting(input, status, message, after(Math.min(leftMs, 2_000)));
+  }
+  return removeFound(input, { ...status, pendingOperation: undefined }, sighting.value, coder);
+}
+
+function removeFound(
+  input: WorkspaceInput,
+  before: WorkspaceDraft,
+  record: WorkspaceRecord,
+  coder: ConnectedFact,
+): WorkspaceStep {
+  const { build } = record;
+  const status = observedStatus(before, record, coder);
+  if (isActive(build)) {
+    return deleting(
+      input,
+      status,
+      build.transition === 'delete'
+        ? `Coder is deleting the workspace (build ${build.number} is ${build.jobStatus})`
+        : `Waiting for build ${build.number} (${build.transition}) to end before the workspace is deleted`,
+      { until: 'build', workspaceID: record.id },
+    );
+  }
+  if (build.transition === 'delete' && build.jobStatus === 'succeeded') {
+    return release('The workspace is deleted in Coder', 'Deleted');
+  }
+  return post(input, status, record, coder);
+}
+
+/** Nothing is under way and the workspace is there: delete it, unless the last tries failed too recently or too often. */
+function post(
+  input: WorkspaceInput,
+  status: WorkspaceDraft,
+  record: WorkspaceRecord,
+  coder: ConnectedFact,
+): WorkspaceStep {
+  const { build } = record;
+  const attempt = { generation: input.object.metadata.generation ?? 0 };
+  const requested = newRequest(input);
+  const counted = requested === undefined ? failuresOf(status, 'delete', attempt) : undefined;
+  const isFresh =
+    requested === undefined &&
+    hasFailed(build) &&
+    build.transition === 'delete' &&
+    initiatorOf(build, record, coder) === 'Operator' &&
+    build.number > (status.failures?.build ?? 0);
+  const failures = isFresh
+    ? oneMore(counted, 'delete', attempt, { message: build.error, build: build.number, now: input.now })
+    : counted;
+  const next: WorkspaceDraft = {
+    ...status,
+    failures,
+    lastHandledReconcileAt: requested ?? status.lastHandledReconcileAt,
+  };
+  const rung = nextRung(failures, input.settings.retryBaseMs, MOST_FAILURES, input.now);
+  const why = failures?.message === undefined ? '' : `: ${failures.message}`;
+  if (rung.climb === 'never') {
+    return stalled(input, next, {
+      reason: 'BuildRetriesExhausted',
+      message: `The workspace could not be deleted ${MOST_FAILURES + 1} times in a row${why}. Mend it in Coder and set the annotation coder.com/reconcile-requested-at to a new value, or set spec.deletionPolicy to Retain to let go of it`,
+    });
+  }
+  if (rung.climb === 'later') {
+    const message = `The workspace could not be deleted${why}. Try ${(failures?.count ?? 0) + 1} follows`;
+    return reconciling(input, next, { reason: 'BuildFailed', message }, after(rung.afterMs), {
+      ready: { reason: 'Deleting', message },
+    });
+  }
+  const message = 'Deleting the workspace in Coder';
+  return {
+    do: 'write',
+    operation: { type: 'Delete', workspaceID: record.id, afterBuildNumber: build.number },
+    status: withVerdict(input, next, {
+      ready: { status: 'False', reason: 'Deleting', message },
+      synced,
+      reconciling: { reason: 'Progressing', message },
+    }),
+    event: { type: 'Normal', reason: 'Deleting', message },
+  };
+}
+
+function deleting(
+  input: WorkspaceInput,
+  status: WorkspaceDraft,
+  message: string,
+  rest: Parameters<typeof reconciling>[3],
+): WorkspaceStep {
+  return reconciling(input, status, { reason: 'WaitingForBuild', message }, rest, {
+    ready: { reason: 'Deleting', message },
+  });
+}
+
+function release(message: string, reason: string): WorkspaceStep {
+  const event: StepEvent = { type: 'Normal', reason, message };
+  return { do: 'finalizer', present: false, event };
+}
