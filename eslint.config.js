@@ -61,9 +61,11 @@ export default tseslint.config(
         'error',
         { allowConstantLoopConditions: 'only-allowed-literals' },
       ],
+      // The types of winston's transports are interfaces beside its classes, which this rule takes for a mistake.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       eqeqeq: 'error',
       'no-console': 'error',
-      complexity: ['error', 20],
+      complexity: ['error', 25],
       'max-depth': ['error', 4],
       'max-lines': ['error', { max: 450, skipBlankLines: true, skipComments: true }],
     },

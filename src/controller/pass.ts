@@ -16,14 +16,10 @@ export interface PassInput<Status> {
   readonly object: DecidedObject<Status>;
 }
 
-export interface PassStatus {
-  readonly pendingOperation?: PendingOperation | undefined;
-}
-
 /** Where a pass writes to. */
 export interface PassWriter {
   /** Writes the status if it differs and gives the object as it is then, or the very same one. Fails on a stale copy. */
-  writeStatus<T extends KubeObject>(resource: ResourceType, object: T, status: unknown): Promise<T>;
+  writeStatus<T extends KubeObject>(resource: ResourceType, object: T, status: object): Promise<T>;
   /** Takes or leaves a finalizer; undefined when the object is gone with it. */
   setFinalizer<T extends KubeObject>(
     resource: ResourceType,
@@ -72,7 +68,7 @@ export async function runPass<
   Input extends PassInput<Status>,
   Fact extends string,
   Operation,
-  Status extends PassStatus,
+  Status extends object,
 >(start: Input, options: PassOptions<Input, Fact, Operation, Status>): Promise<Rest | undefined> {
   const { resource, writer } = options;
   let input = start;

@@ -1,4 +1,4 @@
-import type { Workspace } from '../../coder/types.ts';
+import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
 import { cleanText } from '../../coder/redact.ts';
 
 /** The newest build of a workspace, as far as any rule or status field needs it. */
@@ -37,8 +37,6 @@ export interface WorkspaceRecord {
 const LONGEST_ERROR = 1000;
 
 export function recordOf(workspace: Workspace): WorkspaceRecord {
-  const build = workspace.latest_build;
-  const error = build.job.error === undefined ? '' : cleanText(build.job.error, LONGEST_ERROR);
   return {
     id: workspace.id,
     name: workspace.name,
@@ -50,20 +48,25 @@ export function recordOf(workspace: Workspace): WorkspaceRecord {
     templateActiveVersionID: workspace.template_active_version_id ?? '',
     outdated: workspace.outdated ?? false,
     healthy: workspace.health?.healthy ?? true,
-    build: {
-      id: build.id,
-      number: build.build_number,
-      transition: build.transition,
-      status: build.status,
-      jobStatus: build.job.status,
-      reason: build.reason ?? '',
-      initiatorID: build.initiator_id ?? '',
-      templateVersionID: build.template_version_id,
-      templateVersionName: build.template_version_name ?? '',
-      startedAt: build.job.started_at,
-      completedAt: build.job.completed_at,
-      error: error === '' ? undefined : error,
-    },
+    build: buildRecordOf(workspace.latest_build),
+  };
+}
+
+export function buildRecordOf(build: WorkspaceBuild): BuildRecord {
+  const error = build.job.error === undefined ? '' : cleanText(build.job.error, LONGEST_ERROR);
+  return {
+    id: build.id,
+    number: build.build_number,
+    transition: build.transition,
+    status: build.status,
+    jobStatus: build.job.status,
+    reason: build.reason ?? '',
+    initiatorID: build.initiator_id ?? '',
+    templateVersionID: build.template_version_id,
+    templateVersionName: build.template_version_name ?? '',
+    startedAt: build.job.started_at,
+    completedAt: build.job.completed_at,
+    error: error === '' ? undefined : error,
   };
 }
 

@@ -1,0 +1,138 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { statusOf } from './http.ts';
+import { writeKubeconfig } from './kubeconfig.ts';
+import type { Kubernetes } from './kubernetes.ts';
+import type { Server } from './process.ts';
+import type { Stack } from './stack.ts';
+import type { PortName } from './state.ts';
+import { toolEnvironment } from './tools.ts';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Where `config/default` puts the operator. */
+export const operatorNamespace = 'coder-operator';
+export const controllerServiceAccount = 'coder-operator-controller';
+
+/** Long enough for a stack that is left running for weeks. */
+const tokenSeconds = 365 * 24 * 3600;
+
+/**
+ * Installs the CRDs, the namespace and the RBAC of `config/default` and waits until the API server serves the kinds.
+ * @throws StackError TOOL_FAILED with what kubectl said.
+ */
+export async function installOperator(kubernetes: Kubernetes, signal?: AbortSignal): Promise<void> {
+  await kubernetes.kubectl(['apply', '-k', join(checkout, 'config', 'default')], { signal });
+  const ours = ['crd', '-l', 'app.kubernetes.io/part-of=coder-operator'];
+  await kubernetes.kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...ours], { signal });
+}
+
+export interface OperatorOptions {
+  /** Tells several in one stack apart, in state, logs and messages. Default `operator`. */
+  readonly name?: Extract<PortName, `operator${string}`>;
+  /** Flags after those that the local stack needs. */
+  readonly args?: readonly string[];
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: one with a token of the controller's service account, so that only `config/` decides what it may do. */
+  readonly kubeconfig?: string;
+  /** Milliseconds for it to become ready. Default 60,000. */
+  readonly readyWithinMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A running controller of this checkout. */
+export class Operator {
+  /** `http://127.0.0.1:PORT` with /readyz, /livez and /metrics. */
+  readonly url: string;
+  readonly logFile: string;
+  readonly #server: Server;
+
+  constructor(server: Server, url: string) {
+    this.#server = server;
+    this.url = url;
+    this.logFile = server.spec.logFile;
+  }
+
+  get pid(): number | undefined {
+    return this.#server.record?.pid;
+  }
+
+  get running(): boolean {
+    return this.#server.running;
+  }
+
+  /** Asks it to end with this signal (default SIGTERM) and waits; SIGKILL after 30 s. */
+  stop(signal?: NodeJS.Signals): Promise<void> {
+    return this.#server.stop(signal);
+  }
+
+  /** SIGKILL, as in a crash. */
+  kill(): Promise<void> {
+    return this.#server.kill();
+  }
+
+  /** Starts it again with the same flags and port. @throws StackError as `Server.start`. */
+  start(signal?: AbortSignal): Promise<void> {
+    return this.#server.start(signal);
+  }
+}
+
+/**
+ * Runs `coder-operator controller` from the sources of this checkout against the stack and waits until it is ready.
+ * The CRDs and the service account have to be there: see `installOperator`.
+ * @throws StackError as `Server.start`, with the end of its log.
+ */
+export async function startOperator(stack: Stack, options: OperatorOptions = {}): Promise<Operator> {
+  const name = options.name ?? 'operator';
+  const kubeconfig = options.kubeconfig ?? (await operatorKubeconfig(stack));
+  let url = '';
+  const server = await stack.startServer(
+    [name],
+    (ports) => {
+      url = `http://127.0.0.1:${ports[name]}`;
+      return {
+        name,
+        command: process.execPath,
+        args: [
+          '--import',
+          'tsx',
+          join(checkout, 'src', 'main.ts'),
+          'controller',
+          ...['--kubeconfig', kubeconfig],
+          ...['--listen', `127.0.0.1:${ports[name]}`],
+          '--allow-loopback',
+          ...['--http-host', '127.0.0.1'],
+          ...(options.args ?? []),
+        ],
+        env: { ...toolEnvironment(), ...options.env },
+        cwd: checkout,
+        logFile: join(stack.logs, `${name}.log`),
+        stopSignal: 'SIGTERM',
+        stopWithinMs: 30_000,
+        readyWithinMs: options.readyWithinMs ?? 60_000,
+        ready: async () => (await statusOf(`${url}/readyz`)) === 200,
+      };
+    },
+    options.signal,
+  );
+  return new Operator(server, url);
+}
+
+/** Writes a kubeconfig with a token of the controller's service account. @throws StackError TOOL_FAILED. */
+export async function operatorKubeconfig(stack: Stack): Promise<string> {
+  const { kubernetes } = stack;
+  const token = await kubernetes.serviceAccountToken(
+    operatorNamespace,
+    controllerServiceAccount,
+    tokenSeconds,
+  );
+  const file = join(stack.dir, 'operator.kubeconfig');
+  writeKubeconfig(file, {
+    server: kubernetes.url,
+    caFile: kubernetes.caFile,
+    user: { token },
+    namespace: operatorNamespace,
+  });
+  return file;
+}

@@ -1,0 +1,234 @@
+import type {
+  APIKey,
+  AutostartRequirement,
+  AutostopRequirement,
+  BuildInfo,
+  JobLog,
+  MatchedProvisioners,
+  Organization,
+  ProvisionerJob,
+  ProvisionerJobInput,
+  ProvisionerJobMetadata,
+  Template,
+  TemplateVersion,
+  User,
+  Workspace,
+  WorkspaceAgent,
+  WorkspaceBuild,
+  WorkspaceHealth,
+  WorkspaceList,
+  WorkspaceResource,
+} from './types.ts';
+import {
+  array,
+  arrayOrNull,
+  flag,
+  integer,
+  name,
+  object,
+  optional,
+  optionalText,
+  text,
+  time,
+  uuid,
+  type Reader,
+} from './validate.ts';
+
+/** Readers of Coder's answers: what is required here is what the operator cannot work without. */
+
+const optionalUuid = optionalText(uuid);
+const optionalTime = optional(time);
+const optionalName = optionalText(name);
+
+export const readBuildInfo: Reader<BuildInfo> = object<BuildInfo>({
+  version: name,
+  deployment_id: name,
+  dashboard_url: optionalName,
+  external_url: optionalName,
+});
+
+export const readOrganization: Reader<Organization> = object<Organization>({
+  id: uuid,
+  name,
+  display_name: optional(text),
+  is_default: optional(flag),
+});
+
+export const readUser: Reader<User> = object<User>({
+  id: uuid,
+  username: name,
+  status: optionalName,
+  organization_ids: arrayOrNull(uuid),
+});
+
+export const readAPIKey: Reader<APIKey> = object<APIKey>({ id: name, expires_at: optionalTime });
+
+const readMatchedProvisioners = object<MatchedProvisioners>({ count: integer, available: integer });
+
+export const readProvisionerJob: Reader<ProvisionerJob> = object<ProvisionerJob>({
+  id: uuid,
+  created_at: time,
+  started_at: optionalTime,
+  completed_at: optionalTime,
+  canceled_at: optionalTime,
+  error: optionalName,
+  error_code: optionalName,
+  status: name,
+  file_id: optionalUuid,
+  initiator_id: optionalUuid,
+  organization_id: optionalUuid,
+  type: optionalName,
+  input: optional(
+    object<ProvisionerJobInput>({ template_version_id: optionalUuid, workspace_build_id: optionalUuid }),
+  ),
+  metadata: optional(
+    object<ProvisionerJobMetadata>({
+      template_version_name: optionalName,
+      template_id: optionalUuid,
+      template_name: optionalName,
+      workspace_id: optionalUuid,
+      workspace_name: optionalName,
+    }),
+  ),
+  queue_position: optional(integer),
+  queue_size: optional(integer),
+});
+
+export const readTemplate: Reader<Template> = object<Template>({
+  id: uuid,
+  created_at: time,
+  updated_at: time,
+  organization_id: uuid,
+  organization_name: name,
+  name,
+  display_name: text,
+  description: text,
+  icon: text,
+  provisioner: optionalName,
+  active_version_id: uuid,
+  deprecated: optional(flag),
+  deprecation_message: optional(text),
+  default_ttl_ms: optional(integer),
+  activity_bump_ms: optional(integer),
+  autostop_requirement: optional(
+    object<AutostopRequirement>({ days_of_week: arrayOrNull(name), weeks: optional(integer) }),
+  ),
+  autostart_requirement: optional(object<AutostartRequirement>({ days_of_week: arrayOrNull(name) })),
+  allow_user_autostart: optional(flag),
+  allow_user_autostop: optional(flag),
+  allow_user_cancel_workspace_jobs: optional(flag),
+  failure_ttl_ms: optional(integer),
+  time_til_dormant_ms: optional(integer),
+  time_til_dormant_autodelete_ms: optional(integer),
+  require_active_version: optional(flag),
+  max_port_share_level: optionalName,
+  cors_behavior: optionalName,
+  use_classic_parameter_flow: optional(flag),
+});
+
+export const readTemplateVersion: Reader<TemplateVersion> = object<TemplateVersion>({
+  id: uuid,
+  template_id: optionalUuid,
+  organization_id: optionalUuid,
+  created_at: time,
+  updated_at: optionalTime,
+  name,
+  message: optional(text),
+  job: readProvisionerJob,
+  archived: optional(flag),
+  matched_provisioners: optional(readMatchedProvisioners),
+});
+
+export const readJobLog: Reader<JobLog> = object<JobLog>({
+  id: integer,
+  created_at: optionalTime,
+  log_level: optionalName,
+  stage: optionalName,
+  output: text,
+});
+
+const readAgent = object<WorkspaceAgent>({
+  id: uuid,
+  parent_id: optionalUuid,
+  name,
+  status: name,
+  lifecycle_state: optionalName,
+});
+
+const readResource = object<WorkspaceResource>({
+  name: optionalName,
+  type: optionalName,
+  agents: arrayOrNull(readAgent),
+});
+
+export const readWorkspaceBuild: Reader<WorkspaceBuild> = object<WorkspaceBuild>({
+  id: uuid,
+  created_at: time,
+  updated_at: optionalTime,
+  workspace_id: uuid,
+  build_number: integer,
+  transition: name,
+  status: name,
+  reason: optionalName,
+  initiator_id: optionalUuid,
+  initiator_name: optionalName,
+  template_version_id: uuid,
+  template_version_name: optionalName,
+  template_version_preset_id: optionalUuid,
+  job: readProvisionerJob,
+  deadline: optionalTime,
+  max_deadline: optionalTime,
+  resources: arrayOrNull(readResource),
+  matched_provisioners: optional(readMatchedProvisioners),
+});
+
+export const readWorkspace: Reader<Workspace> = object<Workspace>({
+  id: uuid,
+  created_at: time,
+  name,
+  owner_id: uuid,
+  owner_name: name,
+  organization_id: uuid,
+  organization_name: name,
+  template_id: uuid,
+  template_name: name,
+  template_active_version_id: optionalUuid,
+  template_require_active_version: optional(flag),
+  latest_build: readWorkspaceBuild,
+  outdated: optional(flag),
+  autostart_schedule: optionalName,
+  ttl_ms: optional(integer),
+  last_used_at: optionalTime,
+  deleting_at: optionalTime,
+  dormant_at: optionalTime,
+  next_start_at: optionalTime,
+  health: optional(object<WorkspaceHealth>({ healthy: flag, failing_agents: arrayOrNull(uuid) })),
+  automatic_updates: optionalName,
+  is_prebuild: optional(flag),
+});
+
+export const readWorkspaceList: Reader<WorkspaceList> = object<WorkspaceList>({
+  workspaces: array(readWorkspace),
+  count: integer,
+});
+
+/** `POST /files` calls the file's id "hash". */
+export const readUpload: Reader<{ readonly hash: string }> = object<{ readonly hash: string }>({
+  hash: uuid,
+});
+
+/** An answer whose content says nothing more than its status. */
+export const readMessage: Reader<{ readonly message: string }> = object<{ readonly message: string }>({
+  message: text,
+});
+
+/** What is left of a workspace list once its records have been read one by one. */
+export const readCount: Reader<{ readonly count: number }> = (value, path) => {
+  const { count } = object<WorkspaceList>({ workspaces: array(readWorkspace), count: integer })(value, path);
+  return { count };
+};
+
+export const readTemplates: Reader<readonly Template[]> = array(readTemplate);
+export const readJobLogs: Reader<readonly JobLog[]> = arrayOrNull(readJobLog);
+export const readProvisionerJobs: Reader<readonly ProvisionerJob[]> = arrayOrNull(readProvisionerJob);
+export const readWorkspaceBuilds: Reader<readonly WorkspaceBuild[]> = arrayOrNull(readWorkspaceBuild);

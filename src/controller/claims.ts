@@ -1,0 +1,19 @@
+import type { KubeObject } from '../api/meta.ts';
+
+/**
+ * Of the objects that are bound to the same UUID in Coder, the oldest one counts. Gives the name of an older one than
+ * `object`, so that two never drive the same thing.
+ */
+export function olderClaim(object: KubeObject, claimants: readonly KubeObject[]): string | undefined {
+  const older = claimants
+    .filter((other) => other.metadata.uid !== object.metadata.uid)
+    .filter((other) => other.metadata.deletionTimestamp === undefined)
+    .find((other) => isOlder(other, object));
+  return older?.metadata.name;
+}
+
+/** Whether `a` was created before `b`; among those of the same second the uid decides, so that all agree. */
+export function isOlder(a: KubeObject, b: KubeObject): boolean {
+  const [ta, tb] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? ''];
+  return ta === tb ? (a.metadata.uid ?? '') < (b.metadata.uid ?? '') : ta < tb;
+}

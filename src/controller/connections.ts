@@ -1,0 +1,153 @@
+import type { Cause } from '../api/conditions.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { CoderClient } from '../coder/client.ts';
+import { CoderError } from '../coder/errors.ts';
+import type { ConnectedFact, ConnectionFact } from './facts.ts';
+import { failureOf } from './failure.ts';
+import { Observer } from './observer/observer.ts';
+
+/** A connection that was made, with what watches Coder through it. */
+export interface LiveConnection {
+  readonly client: CoderClient;
+  readonly observer: Observer;
+  readonly fact: ConnectedFact;
+}
+
+export interface ConnectionsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ends every observer. */
+  readonly signal: AbortSignal;
+  /** Told when a namespace's connection became usable or unusable. */
+  readonly onChange: (namespace: string) => void;
+  /** Told when a call failed in a way that is the connection's fault: the control plane has to be looked at. */
+  readonly onSuspicion: (namespace: string, controlPlane: string) => void;
+  readonly onWorkspace: (namespace: string, workspaceID: string) => void;
+  readonly onTemplate: (namespace: string, templateID: string) => void;
+}
+
+interface Entry {
+  readonly controlPlane: string;
+  readonly live:
+    (LiveConnection & { readonly stop: AbortController; readonly pollIntervalMs: number }) | undefined;
+  /** Why it cannot be used now, and since when by the monotonic clock. */
+  readonly failure: { readonly cause: Cause; readonly since: number } | undefined;
+}
+
+/** The connections to Coder, one for each namespace that has a control plane. */
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** What a decision may know of a namespace's connection. */
+  fact(namespace: string): ConnectionFact {
+    const entry = this.#entries.get(namespace);
+    if (entry === undefined) return { state: 'none' };
+    if (entry.failure === undefined && entry.live !== undefined)
+      return { state: 'ready', ...entry.live.fact };
+    return {
+      state: 'unavailable',
+      controlPlane: entry.controlPlane,
+      cause: entry.failure?.cause ?? { reason: 'Progressing', message: 'it is being connected' },
+      sinceMs: entry.failure === undefined ? 0 : this.#options.clock.monotonic() - entry.failure.since,
+      ...(entry.live === undefined ? {} : { last: entry.live.fact }),
+    };
+  }
+
+  /** The connection as it is or last was; deletions may use one whose Secret is gone. */
+  live(namespace: string): LiveConnection | undefined {
+    return this.#entries.get(namespace)?.live;
+  }
+
+  /** A control plane is there, and nothing is known of it yet. */
+  announce(namespace: string, controlPlane: string): void {
+    if (this.#entries.get(namespace)?.controlPlane === controlPlane) return;
+    this.drop(namespace);
+    this.#entries.set(namespace, { controlPlane, live: undefined, failure: undefined });
+  }
+
+  /** The control plane answered as it should. A client that is the same as before goes on observing. */
+  connected(
+    namespace: string,
+    controlPlane: string,
+    connection: {
+      readonly client: CoderClient;
+      readonly fact: ConnectedFact;
+      readonly pollIntervalMs: number;
+    },
+  ): void {
+    const before = this.#entries.get(namespace);
+    const { client, fact, pollIntervalMs } = connection;
+    const goesOn = before?.live?.client === client && before.live.pollIntervalMs === pollIntervalMs;
+    const live =
+      before?.live !== undefined && goesOn
+        ? { ...before.live, fact }
+        : this.#observe(namespace, controlPlane, connection);
+    if (!goesOn) this.#end(before);
+    this.#entries.set(namespace, { controlPlane, live, failure: undefined });
+    if (before?.live === undefined || before.failure !== undefined || !goesOn)
+      this.#options.onChange(namespace);
+  }
+
+  /** The control plane cannot be used now. */
+  failed(namespace: string, controlPlane: string, cause: Cause): void {
+    const before = this.#entries.get(namespace);
+    const since = before?.failure?.since ?? this.#options.clock.monotonic();
+    this.#entries.set(namespace, { controlPlane, live: before?.live, failure: { cause, since } });
+    if (before?.failure?.cause.message !== cause.message) this.#options.onChange(namespace);
+  }
+
+  /** A call failed. When that is the connection's fault, the control plane is looked at, once. */
+  suspect(namespace: string, error: unknown): void {
+    const entry = this.#entries.get(namespace);
+    if (entry === undefined || entry.failure !== undefined) return;
+    if (error instanceof CoderError && failureOf(error).isOfConnection) {
+      this.#options.onSuspicion(namespace, entry.controlPlane);
+    }
+  }
+
+  /** The control plane is gone. */
+  drop(namespace: string): void {
+    const before = this.#entries.get(namespace);
+    if (before === undefined) return;
+    this.#entries.delete(namespace);
+    this.#end(before);
+    before.live?.client.close();
+    this.#options.onChange(namespace);
+  }
+
+  #end(entry: Entry | undefined): void {
+    entry?.live?.stop.abort(new Error('the connection is not used any more'));
+  }
+
+  #observe(
+    namespace: string,
+    controlPlane: string,
+    connection: {
+      readonly client: CoderClient;
+      readonly fact: ConnectedFact;
+      readonly pollIntervalMs: number;
+    },
+  ): NonNullable<Entry['live']> {
+    const { clock, logger, signal, onWorkspace, onTemplate } = this.#options;
+    const stop = new AbortController();
+    const observer = new Observer({
+      client: connection.client,
+      clock,
+      logger: logger.child({ namespace, controlPlane }),
+      pollIntervalMs: connection.pollIntervalMs,
+      onWorkspace: (id) => onWorkspace(namespace, id),
+      onTemplate: (id) => onTemplate(namespace, id),
+      onError: (error) => this.suspect(namespace, error),
+    });
+    observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
+      logger.error('an observer ended', { namespace, controlPlane, error });
+    });
+    return { ...connection, observer, stop };
+  }
+}

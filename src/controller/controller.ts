@@ -1,0 +1,192 @@
+import {
+  controlPlanes,
+  templates,
+  workspaces,
+  type CoderControlPlane,
+  type CoderTemplate,
+  type CoderWorkspace,
+} from '../api/kinds.ts';
+import type { KubeObject, ResourceType } from '../api/meta.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { CoderClientOptions } from '../coder/client.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { runWorkers, type HandlerResult, type WorkResult } from '../kube/workers.ts';
+import { priorities, type WorkQueue } from '../kube/workqueue.ts';
+import { isOlder, olderClaim } from './claims.ts';
+import { Connections } from './connections.ts';
+import { RememberingWriter, type Context } from './context.ts';
+import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
+import type { Settings } from './settings.ts';
+import type { Rest } from './step.ts';
+import { held, type Stores } from './stores.ts';
+import { TemplateReconciler } from './template/reconcile.ts';
+import { Wakeups, parseKey } from './wakeups.ts';
+import { WorkspaceReconciler } from './workspace/reconcile.ts';
+
+export interface ControllerOptions {
+  readonly kube: KubeClient;
+  readonly stores: Stores;
+  readonly queue: WorkQueue;
+  readonly events: EventRecorder;
+  readonly coder: Pick<CoderClientOptions, 'policy' | 'timeoutMs' | 'onRequest' | 'userAgent'>;
+  readonly settings: Settings;
+  /** Objects that are worked on at the same time. */
+  readonly workers: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Throws when the lease was lost. */
+  readonly assertLeading: () => void;
+  readonly epoch: string;
+  readonly onResult?: (result: WorkResult) => void;
+}
+
+const FIELD_MANAGER = 'coder-operator';
+
+/**
+ * Works for one term of leadership: puts every object in the queue once, then whatever a change anywhere concerns, and
+ * ends when the signal aborts and every pass has settled.
+ */
+export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
+  const { kube, stores, queue, clock, logger, settings } = options;
+  const writer = new RememberingWriter({
+    kube,
+    fieldManager: FIELD_MANAGER,
+    assume: (resource, object) => stores.assume(resource, object),
+  });
+  const wakeups = new Wakeups({
+    queue,
+    stores,
+    isOwnWrite: (resource, object) => writer.isOwnWrite(resource, object),
+  });
+  const connections = new Connections({
+    clock,
+    logger,
+    signal,
+    onChange: (namespace) => wakeups.connectionChanged(namespace),
+    onSuspicion: (namespace, name) => wakeups.add(controlPlanes, `${namespace}/${name}`, priorities.change),
+    onWorkspace: (namespace, id) => wakeups.workspaceChanged(namespace, id),
+    onTemplate: (namespace, id) =>
+      wakeups.templateChanged(namespace, id, connections.live(namespace)?.observer.template(id)),
+  });
+  const context: Context = {
+    kube,
+    writer,
+    connections,
+    settings,
+    clock,
+    logger,
+    epoch: options.epoch,
+    assertLeading: options.assertLeading,
+    emit: (object, event) => options.events.record(object, event.type, event.reason, event.message),
+    signal,
+  };
+  const controlPlaneReconciler = new ControlPlaneReconciler({
+    context,
+    coder: options.coder,
+    olderOne: (object) => olderControlPlane(stores, object),
+    held: (namespace) => held(stores, namespace),
+  });
+  const templateReconciler = new TemplateReconciler({
+    context,
+    claimedBy: (object, id) =>
+      olderClaim(object, stores.templates.byIndex('id', id).filter(inNamespaceOf(object))),
+  });
+  const workspaceReconciler = new WorkspaceReconciler({
+    context,
+    claimedBy: (object, id) =>
+      olderClaim(object, stores.workspaces.byIndex('id', id).filter(inNamespaceOf(object))),
+  });
+
+  const unsubscribe = [
+    stores.controlPlanes.subscribe((event) => {
+      if (event.type === 'deleted') forgetControlPlane(event.object);
+      wakeups.controlPlaneEvent(event);
+    }),
+    stores.templates.subscribe((event) => {
+      if (event.type === 'deleted')
+        forget(templates, event.object, () => templateReconciler.forget(event.object));
+      wakeups.templateEvent(event);
+    }),
+    stores.workspaces.subscribe((event) => {
+      if (event.type === 'deleted')
+        forget(workspaces, event.object, () => workspaceReconciler.forget(event.object));
+      wakeups.workspaceEvent(event);
+    }),
+  ];
+  wakeups.everything();
+
+  function forget(resource: ResourceType, object: KubeObject, more: () => void): void {
+    writer.forget(resource, object);
+    more();
+  }
+
+  function forgetControlPlane(object: CoderControlPlane): void {
+    forget(controlPlanes, object, () => undefined);
+    const others = stores.controlPlanes.byIndex('namespace', object.metadata.namespace ?? '');
+    if (others.length === 0) controlPlaneReconciler.forget(object);
+  }
+
+  async function reconcile(key: string): Promise<HandlerResult | undefined> {
+    const { kind, objectKey } = parseKey(key);
+    return asResult(await pass(kind, objectKey));
+  }
+
+  async function pass(kind: string, objectKey: string): Promise<Rest | undefined> {
+    switch (kind) {
+      case controlPlanes.kind: {
+        const object = stores.controlPlanes.get(objectKey);
+        return object === undefined ? undefined : controlPlaneReconciler.reconcile(object);
+      }
+      case templates.kind: {
+        const object = stores.templates.get(objectKey);
+        return object === undefined ? undefined : templateReconciler.reconcile(object);
+      }
+      default: {
+        const object = stores.workspaces.get(objectKey);
+        return object === undefined ? undefined : workspaceReconciler.reconcile(object);
+      }
+    }
+  }
+
+  try {
+    await runWorkers({
+      queue,
+      workers: options.workers,
+      handler: reconcile,
+      logger,
+      clock,
+      signal,
+      ...(options.onResult === undefined ? {} : { onResult: options.onResult }),
+    });
+  } finally {
+    for (const stop of unsubscribe) stop();
+  }
+}
+
+/** What the queue is to do with a key after a pass. */
+function asResult(rest: Rest | undefined): HandlerResult | undefined {
+  switch (rest?.until) {
+    case 'time':
+      return {
+        requeueAfterMs: rest.afterMs,
+        priority: rest.afterMs > 5_000 ? priorities.requeue : priorities.change,
+      };
+    case 'backoff':
+      return { backoff: true, priority: priorities.requeue };
+    default:
+      return undefined;
+  }
+}
+
+function olderControlPlane(stores: Stores, object: CoderControlPlane): string | undefined {
+  return stores.controlPlanes
+    .byIndex('namespace', object.metadata.namespace ?? '')
+    .filter((other) => other.metadata.uid !== object.metadata.uid)
+    .find((other) => isOlder(other, object))?.metadata.name;
+}
+
+function inNamespaceOf(object: CoderTemplate | CoderWorkspace): (other: KubeObject) => boolean {
+  return (other) => other.metadata.namespace === object.metadata.namespace;
+}

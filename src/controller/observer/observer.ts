@@ -1,0 +1,153 @@
+import type { Clock } from '../../base/clock.ts';
+import { errorText } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { CoderClient } from '../../coder/client.ts';
+import { isGone, isNotFound } from '../../coder/errors.ts';
+import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
+import type { TemplateRecord } from '../template/input.ts';
+import { templateRecordOf } from '../template/records.ts';
+import { WorkspaceCache } from './cache.ts';
+import { Follower } from './follower.ts';
+import { buildRecordOf, isActive, recordOf, type WorkspaceRecord } from './record.ts';
+
+export interface ObserverOptions {
+  readonly client: CoderClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Time between two looks at everything, in milliseconds; stretched when a look takes long. */
+  readonly pollIntervalMs: number;
+  /** Told of every workspace whose record changed, or that is not seen any more. */
+  readonly onWorkspace: (id: string) => void;
+  /** Told of every template whose record changed, or that is not seen any more. */
+  readonly onTemplate: (id: string) => void;
+  /** Told when Coder could not be read. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** A look at everything may take at most this part of the time. */
+const MOST_BUSY = 1 / 20;
+/** The answer to the whole list may be large: ten thousand workspaces weigh 25 MB and take seconds. */
+const WHOLE_LIST = { timeoutMs: 120_000, counted: false } as const;
+
+/**
+ * Knows what one Coder holds, and wakes the objects that are concerned when something changes.
+ *
+ * It looks at everything at a slow rhythm and follows builds under way closely, so its cost does not grow with the
+ * number of objects that rest.
+ */
+export class Observer {
+  readonly #options: ObserverOptions;
+  readonly #follower: Follower;
+  readonly workspaces = new WorkspaceCache();
+  #templates = new Map<string, TemplateRecord>();
+
+  constructor(options: ObserverOptions) {
+    this.#options = options;
+    const { client, clock } = options;
+    this.#follower = new Follower({
+      clock,
+      isUnderWay: (record) => isActive(record.build),
+      readOne: (id, signal) => readWorkspace(client, id, signal),
+      readMany: async (ids, signal) => {
+        const list = await client.workspaces({ query: `id:${ids.join(',')}`, signal, counted: false });
+        return list.workspaces.map(recordOf);
+      },
+      onRead: (id, record, askedAt) => {
+        if (record === undefined) {
+          this.workspaces.forget(id);
+          options.onWorkspace(id);
+        } else if (this.workspaces.put(record, askedAt)) {
+          options.onWorkspace(id);
+        }
+      },
+      onError: options.onError,
+    });
+  }
+
+  /** Number of builds that are followed now. */
+  get inFlight(): number {
+    return this.#follower.size;
+  }
+
+  template(id: string): TemplateRecord | undefined {
+    return this.#templates.get(id);
+  }
+
+  /** Takes in what a call of ours brought; wakes nobody, since whoever called knows it. */
+  learn(workspace: Workspace, askedAt: number): WorkspaceRecord {
+    const record = recordOf(workspace);
+    this.workspaces.put(record, askedAt);
+    return this.workspaces.get(record.id) ?? record;
+  }
+
+  /** The same for the answer to a new build. */
+  learnBuild(before: WorkspaceRecord, build: WorkspaceBuild, askedAt: number): WorkspaceRecord {
+    const record: WorkspaceRecord = { ...before, build: buildRecordOf(build) };
+    this.workspaces.put(record, askedAt);
+    return record;
+  }
+
+  learnTemplate(record: TemplateRecord): void {
+    this.#templates.set(record.id, record);
+  }
+
+  /** Follows a workspace's build until it ends. */
+  follow(workspaceID: string): void {
+    this.#follower.follow(workspaceID);
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#follower.run(signal), this.#pollUntil(signal)]);
+  }
+
+  async #pollUntil(signal: AbortSignal): Promise<void> {
+    const { clock, logger, pollIntervalMs, onError } = this.#options;
+    while (!signal.aborted) {
+      const startedAt = clock.monotonic();
+      try {
+        await this.#lookAtEverything(signal);
+      } catch (error) {
+        // An abort ends the loop; everything else is told and tried again at the next turn.
+        if (!(signal.aborted as boolean)) {
+          logger.warn('Coder could not be looked at', { error: errorText(error) });
+          onError(error);
+        }
+      }
+      const tookMs = clock.monotonic() - startedAt;
+      await clock.sleep(Math.max(pollIntervalMs, tookMs / MOST_BUSY), signal).catch(() => undefined);
+    }
+  }
+
+  async #lookAtEverything(signal: AbortSignal): Promise<void> {
+    const { client, clock, logger, onWorkspace, onTemplate } = this.#options;
+    const askedAt = clock.monotonic();
+    const records: WorkspaceRecord[] = [];
+    const { count } = await client.eachWorkspace((w) => records.push(recordOf(w)), { ...WHOLE_LIST, signal });
+    logger.debug('looked at everything in Coder', { workspaces: records.length, count });
+    const { changed, missing } = this.workspaces.putAll(records, askedAt);
+    for (const id of [...changed, ...missing]) onWorkspace(id);
+
+    const templates = new Map(
+      (await client.templates({ signal, counted: false })).map((t) => [t.id, templateRecordOf(t)]),
+    );
+    const before = this.#templates;
+    this.#templates = templates;
+    for (const id of new Set([...before.keys(), ...templates.keys()])) {
+      if (JSON.stringify(before.get(id)) !== JSON.stringify(templates.get(id))) onTemplate(id);
+    }
+  }
+}
+
+async function readWorkspace(
+  client: CoderClient,
+  id: string,
+  signal: AbortSignal,
+): Promise<WorkspaceRecord | undefined> {
+  try {
+    return recordOf(await client.workspace(id, { signal, counted: false }));
+  } catch (error) {
+    if (isGone(error) || isNotFound(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,66 @@
+import {
+  controlPlanes,
+  finalizers,
+  templates,
+  workspaces,
+  type CoderControlPlane,
+  type CoderTemplate,
+  type CoderWorkspace,
+} from '../api/kinds.ts';
+import type { KubeObject, ResourceType } from '../api/meta.ts';
+import type { Logger } from '../base/logger.ts';
+import { Store } from '../kube/store.ts';
+
+/** What the API server holds of our kinds. */
+export interface Stores {
+  readonly controlPlanes: Store<CoderControlPlane>;
+  readonly templates: Store<CoderTemplate>;
+  readonly workspaces: Store<CoderWorkspace>;
+  /** Takes in the answer to a write of ours before the watch brings it. */
+  assume(resource: ResourceType, object: KubeObject): void;
+}
+
+export function createStores(logger: Logger): Stores {
+  const namespace = (object: KubeObject): readonly string[] => [object.metadata.namespace ?? ''];
+  const id = (object: { readonly status?: { readonly id?: string | undefined } }): readonly string[] =>
+    object.status?.id === undefined ? [] : [object.status.id];
+  const stores = {
+    controlPlanes: new Store<CoderControlPlane>({ logger, indexers: { namespace } }),
+    templates: new Store<CoderTemplate>({ logger, indexers: { namespace, id } }),
+    workspaces: new Store<CoderWorkspace>({ logger, indexers: { namespace, id } }),
+  };
+  return {
+    ...stores,
+    assume(resource, object) {
+      switch (resource.plural) {
+        case controlPlanes.plural:
+          stores.controlPlanes.assume(object as CoderControlPlane);
+          break;
+        case templates.plural:
+          stores.templates.assume(object as CoderTemplate);
+          break;
+        case workspaces.plural:
+          stores.workspaces.assume(object as CoderWorkspace);
+          break;
+      }
+    },
+  };
+}
+
+/** The objects of a namespace that hold one of our finalizers: their deletion needs the connection. */
+export function held(
+  stores: Stores,
+  namespace: string,
+): { readonly count: number; readonly some: readonly string[] } {
+  const holders = [
+    ...stores.templates
+      .byIndex('namespace', namespace)
+      .filter((t) => t.metadata.finalizers?.includes(finalizers.template) === true)
+      .map((t) => `CoderTemplate ${t.metadata.name}`),
+    ...stores.workspaces
+      .byIndex('namespace', namespace)
+      .filter((w) => w.metadata.finalizers?.includes(finalizers.workspace) === true)
+      .map((w) => `CoderWorkspace ${w.metadata.name}`),
+  ];
+  return { count: holders.length, some: holders.slice(0, 3) };
+}

@@ -1,0 +1,313 @@
+import { finalizers, templates, type CoderTemplate } from '../../api/kinds.ts';
+import { parseTemplateName } from '../../api/names.ts';
+import { archiveOf } from '../../coder/archive.ts';
+import type { CoderClient } from '../../coder/client.ts';
+import { isNotFound } from '../../coder/errors.ts';
+import type { Template, TemplateVersion } from '../../coder/types.ts';
+import { isBeingUninstalled, type Context } from '../context.ts';
+import type { LiveConnection } from '../connections.ts';
+import type { TimedSighting } from '../facts.ts';
+import { failureOf } from '../failure.ts';
+import { NotConnectedError } from '../notconnected.ts';
+import { runPass } from '../pass.ts';
+import { PendingTimes } from '../pending.ts';
+import { reconciling } from '../report.ts';
+import type { Rest } from '../step.ts';
+import { contentOf, PROVISIONER } from './content.ts';
+import { decideTemplate } from './decide.ts';
+import type {
+  TemplateDraft,
+  TemplateFactName,
+  TemplateFacts,
+  TemplateInput,
+  TemplateOperation,
+  TemplateRecord,
+  VersionRecord,
+} from './input.ts';
+import { afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
+import { templateRecordOf, versionRecordOf } from './records.ts';
+
+export interface TemplateReconcilerOptions {
+  readonly context: Context;
+  /** Name of an older object of the namespace that is bound to this UUID. */
+  readonly claimedBy: (object: CoderTemplate, templateID: string) => string | undefined;
+}
+
+/** The newest jobs among which a lost first version is looked for. */
+const JOBS_LOOKED_THROUGH = 100;
+/** Workspaces that are named when they hold up a deletion. */
+const NAMED_WORKSPACES = 3;
+
+/** Brings one template where its object wants it: reads what the rules ask for and carries out what they say. */
+export class TemplateReconciler {
+  readonly #options: TemplateReconcilerOptions;
+  readonly #pending: PendingTimes;
+
+  constructor(options: TemplateReconcilerOptions) {
+    this.#options = options;
+    this.#pending = new PendingTimes(options.context.clock);
+  }
+
+  /** One pass. @throws KubeError when our copy of the object was stale. */
+  async reconcile(object: CoderTemplate): Promise<Rest | undefined> {
+    const { context, claimedBy } = this.#options;
+    const namespace = object.metadata.namespace ?? '';
+    const input: TemplateInput = {
+      object,
+      facts: {
+        connection: context.connections.fact(namespace),
+        claimedBy: (id) => claimedBy(object, id),
+      },
+      pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
+      now: new Date(context.clock.now()),
+      settings: context.settings,
+    };
+    return runPass<TemplateInput, TemplateFactName, TemplateOperation, TemplateDraft>(input, {
+      resource: templates,
+      finalizer: finalizers.template,
+      decide: decideTemplate,
+      read: async (before, fact) => ({
+        ...before,
+        facts: { ...before.facts, ...(await this.#read(before, fact)) },
+      }),
+      perform: async (before, operation) =>
+        afterSuccess(before, operation, await this.#perform(before, operation)),
+      announce: (operation) => ({ type: operation.type, target: targetOf(operation) }),
+      onFailure: (before, operation, error) => {
+        context.connections.suspect(namespace, error);
+        const failure = failureOf(error);
+        const status = operation === undefined ? before.object.status : afterFailure(before, error);
+        return reconciling(before, status ?? {}, failure.cause, failure.rest, { synced: failure.synced });
+      },
+      writer: context.writer,
+      assertLeading: context.assertLeading,
+      epoch: context.epoch,
+      clock: context.clock,
+      emit: context.emit,
+    });
+  }
+
+  forget(object: CoderTemplate): void {
+    this.#pending.forget(object.metadata.uid ?? '');
+  }
+
+  #live(input: TemplateInput): LiveConnection {
+    const namespace = input.object.metadata.namespace ?? '';
+    const live = this.#options.context.connections.live(namespace);
+    if (live === undefined) throw new NotConnectedError(namespace);
+    return live;
+  }
+
+  async #read(input: TemplateInput, fact: TemplateFactName): Promise<Partial<TemplateFacts>> {
+    const { context } = this.#options;
+    const { signal } = context;
+    if (fact === 'crdTerminating')
+      return { crdTerminating: await isBeingUninstalled(context.kube, templates) };
+    const live = this.#live(input);
+    const { client, observer } = live;
+    const { spec, status } = input.object;
+    const name = parseTemplateName(input.object.metadata.name);
+    const id = status?.id ?? '';
+    switch (fact) {
+      case 'templateByName':
+        return {
+          templateByName: await look(live, () =>
+            client.templateByName(name.organization, name.template, { signal }),
+          ),
+        };
+      case 'template': {
+        const known = observer.template(id);
+        return {
+          template:
+            known === undefined
+              ? await lookByID(live, id, signal)
+              : { seen: 'found', value: known, fresh: false },
+        };
+      }
+      case 'freshTemplate':
+        return { template: await lookByID(live, id, signal) };
+      case 'organization':
+        return { organization: { id: await readOrganization(client, name.organization, signal) } };
+      case 'version': {
+        const versionID = spec.versionID ?? pendingVersionID(input);
+        return {
+          version: {
+            id: versionID,
+            version: await found(() => client.templateVersion(versionID, { signal })),
+          },
+        };
+      }
+      case 'versionByName': {
+        const content = contentOf(spec, status ?? {});
+        const wanted = content?.kind === 'files' ? content.versionName : '';
+        const version = await found(() =>
+          client.templateVersionByName(
+            status?.organizationName ?? name.organization,
+            status?.templateName ?? name.template,
+            wanted,
+            { signal },
+          ),
+        );
+        return { versionByName: { name: wanted, version } };
+      }
+      case 'unattachedVersion':
+        return { unattachedVersion: { version: await this.#unattachedVersion(input, live) } };
+      case 'activeVersionName': {
+        const sighting = input.facts.template ?? input.facts.templateByName;
+        const activeID = sighting?.seen === 'found' ? sighting.value.activeVersionID : '';
+        const version = await client.templateVersion(activeID, { signal });
+        return { activeVersionName: { id: activeID, name: version.name } };
+      }
+      case 'workspaces': {
+        const query = `template:${status?.templateName ?? name.template} organization:${status?.organizationName ?? name.organization}`;
+        const list = await client.workspaces({ query, limit: NAMED_WORKSPACES, signal });
+        return {
+          workspaces: { count: list.count, some: list.workspaces.map((w) => `${w.owner_name}/${w.name}`) },
+        };
+      }
+    }
+  }
+
+  /** The version that an announced request of ours made and that belongs to no template, by its job. */
+  async #unattachedVersion(input: TemplateInput, live: LiveConnection): Promise<VersionRecord | undefined> {
+    const { signal } = this.#options.context;
+    const target = input.object.status?.pendingOperation?.target;
+    const name = parseTemplateName(input.object.metadata.name);
+    const organizationID = await readOrganization(live.client, name.organization, signal);
+    if (organizationID === undefined || target === undefined) return undefined;
+    const jobs = await live.client.provisionerJobs(organizationID, {
+      limit: JOBS_LOOKED_THROUGH,
+      initiator: live.fact.userID,
+      signal,
+    });
+    for (const job of jobs) {
+      const versionID = job.input?.template_version_id;
+      const isOurs =
+        job.type === 'template_version_import' &&
+        job.metadata?.template_version_name === target &&
+        job.metadata.template_id === undefined;
+      if (!isOurs || versionID === undefined) continue;
+      const version = await found(() => live.client.templateVersion(versionID, { signal }));
+      if (version !== undefined && version.templateID === undefined) return version;
+    }
+    return undefined;
+  }
+
+  async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
+    const { signal, logger } = this.#options.context;
+    const { client, observer } = this.#live(input);
+    logger.info('sending to Coder', {
+      template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
+      operation: operation.type,
+      target: targetOf(operation),
+      id: input.object.status?.pendingOperation?.id,
+    });
+    switch (operation.type) {
+      case 'CreateVersion': {
+        const fileID = await client.uploadArchive(await archiveOf(operation.files), { signal });
+        const version = await client.createTemplateVersion(
+          operation.organizationID,
+          {
+            name: operation.name,
+            file_id: fileID,
+            provisioner: PROVISIONER,
+            ...(operation.templateID === undefined ? {} : { template_id: operation.templateID }),
+          },
+          { signal },
+        );
+        return { type: 'CreateVersion', version: versionRecordOf(version) };
+      }
+      case 'CreateTemplate': {
+        const template = templateRecordOf(
+          await client.createTemplate(
+            operation.organizationID,
+            { name: operation.name, template_version_id: operation.versionID },
+            { signal },
+          ),
+        );
+        observer.learnTemplate(template);
+        return { type: 'CreateTemplate', template };
+      }
+      case 'Promote': {
+        await client.promoteTemplateVersion(operation.templateID, operation.versionID, { signal });
+        const known = observer.template(operation.templateID);
+        if (known !== undefined) observer.learnTemplate({ ...known, activeVersionID: operation.versionID });
+        return { type: 'Promote' };
+      }
+      case 'Delete':
+        await client.deleteTemplate(operation.templateID, { signal });
+        return { type: 'Delete' };
+    }
+  }
+}
+
+function targetOf(operation: TemplateOperation): string {
+  switch (operation.type) {
+    case 'CreateVersion':
+      return operation.name;
+    case 'CreateTemplate':
+    case 'Promote':
+      return operation.versionID;
+    case 'Delete':
+      return operation.templateID;
+  }
+}
+
+/** The pending version, also one that was found in this very pass and is not in the status yet. */
+function pendingVersionID(input: TemplateInput): string {
+  const { unattachedVersion, versionByName } = input.facts;
+  return (
+    input.object.status?.pendingVersion?.id ??
+    unattachedVersion?.version?.id ??
+    versionByName?.version?.id ??
+    ''
+  );
+}
+
+async function look(
+  live: LiveConnection,
+  read: () => Promise<Template>,
+): Promise<TimedSighting<TemplateRecord>> {
+  try {
+    const record = templateRecordOf(await read());
+    live.observer.learnTemplate(record);
+    return { seen: 'found', value: record, fresh: true };
+  } catch (error) {
+    if (isNotFound(error)) return { seen: 'unseen', fresh: true };
+    throw error;
+  }
+}
+
+/** By UUID, with the proof of absence: Coder lists deleted templates, while a 404 may also mean that we may not see it. */
+async function lookByID(
+  live: LiveConnection,
+  id: string,
+  signal: AbortSignal,
+): Promise<TimedSighting<TemplateRecord>> {
+  const sighting = await look(live, () => live.client.template(id, { signal }));
+  if (sighting.seen === 'found') return sighting;
+  const deleted = await live.client.deletedTemplateById(id, { signal });
+  return { seen: deleted === undefined ? 'unseen' : 'gone', fresh: true };
+}
+
+async function found(read: () => Promise<TemplateVersion>): Promise<VersionRecord | undefined> {
+  try {
+    return versionRecordOf(await read());
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readOrganization(
+  client: CoderClient,
+  name: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return (await client.organization(name, { signal })).id;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}

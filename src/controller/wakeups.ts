@@ -1,0 +1,150 @@
+import {
+  controlPlanes,
+  finalizers,
+  templates,
+  workspaces,
+  type CoderControlPlane,
+  type CoderTemplate,
+  type CoderWorkspace,
+} from '../api/kinds.ts';
+import type { KubeObject, ResourceType } from '../api/meta.ts';
+import { objectKey } from '../kube/objects.ts';
+import type { StoreEvent } from '../kube/store.ts';
+import { priorities, type WorkQueue } from '../kube/workqueue.ts';
+import type { Stores } from './stores.ts';
+import type { TemplateRecord } from './template/input.ts';
+
+export interface WakeupsOptions {
+  readonly queue: WorkQueue;
+  readonly stores: Stores;
+  /** Whether a state of an object is the echo of our own write. */
+  readonly isOwnWrite: (resource: ResourceType, object: KubeObject) => boolean;
+}
+
+/** A key of the queue: `<kind>:<namespace>/<name>`. */
+export function parseKey(key: string): { readonly kind: string; readonly objectKey: string } {
+  const at = key.indexOf(':');
+  return { kind: key.slice(0, at), objectKey: key.slice(at + 1) };
+}
+
+/** Which objects a change concerns: the one table of who wakes whom. */
+export class Wakeups {
+  readonly #options: WakeupsOptions;
+
+  constructor(options: WakeupsOptions) {
+    this.#options = options;
+  }
+
+  add(resource: ResourceType, key: string, priority: number): void {
+    this.#options.queue.add(`${resource.kind}:${key}`, { priority });
+  }
+
+  /** At the beginning of a term every object is looked at once; control planes first. */
+  everything(): void {
+    const { stores } = this.#options;
+    for (const object of stores.controlPlanes.list()) this.#wake(controlPlanes, object, priorities.change);
+    for (const object of stores.templates.list()) this.#wake(templates, object, priorities.resync);
+    for (const object of stores.workspaces.list()) this.#wake(workspaces, object, priorities.resync);
+  }
+
+  controlPlaneEvent(event: StoreEvent<CoderControlPlane>): void {
+    // The next oldest one takes over when one goes, so all of the namespace are looked at.
+    if (event.type !== 'modified') {
+      const namespace = event.object.metadata.namespace ?? '';
+      const others = this.#options.stores.controlPlanes.byIndex('namespace', namespace);
+      for (const other of others) this.#wake(controlPlanes, other, priorities.change);
+      return;
+    }
+    this.#wakeUnlessOwn(controlPlanes, event.object);
+  }
+
+  templateEvent(event: StoreEvent<CoderTemplate>): void {
+    const { object, previous } = event;
+    if (event.type !== 'deleted') this.#wakeUnlessOwn(templates, object);
+    this.#finalizerEvent(event, finalizers.template);
+    const moved = object.status?.activeVersion?.id !== previous?.status?.activeVersion?.id;
+    if (event.type === 'modified' && moved)
+      this.#wakeUsers(object.metadata.namespace ?? '', object.metadata.name);
+  }
+
+  workspaceEvent(event: StoreEvent<CoderWorkspace>): void {
+    const { object } = event;
+    if (event.type !== 'deleted') this.#wakeUnlessOwn(workspaces, object);
+    this.#finalizerEvent(event, finalizers.workspace);
+    if (event.type !== 'deleted') return;
+    // A template that is being deleted waits for the last workspace.
+    for (const template of this.#options.stores.templates.byIndex(
+      'namespace',
+      object.metadata.namespace ?? '',
+    )) {
+      if (template.metadata.deletionTimestamp !== undefined)
+        this.#wake(templates, template, priorities.change);
+    }
+  }
+
+  /** A connection became usable or unusable: that concerns every object of its namespace. */
+  connectionChanged(namespace: string): void {
+    const { stores } = this.#options;
+    for (const object of stores.templates.byIndex('namespace', namespace))
+      this.#wakeForResync(templates, object);
+    for (const object of stores.workspaces.byIndex('namespace', namespace))
+      this.#wakeForResync(workspaces, object);
+  }
+
+  /** A workspace changed in Coder. */
+  workspaceChanged(namespace: string, id: string): void {
+    for (const object of this.#options.stores.workspaces.byIndex('id', id)) {
+      if (object.metadata.namespace === namespace) this.#wake(workspaces, object, priorities.change);
+    }
+  }
+
+  /** A template changed in Coder, or appeared there: objects that wait for one of that name may go on. */
+  templateChanged(namespace: string, id: string, record: TemplateRecord | undefined): void {
+    for (const object of this.#options.stores.templates.byIndex('id', id)) {
+      if (object.metadata.namespace === namespace) this.#wake(templates, object, priorities.change);
+    }
+    if (record !== undefined) {
+      this.#wakeUsers(namespace, `${record.organizationName}.${record.name}`.toLowerCase());
+    }
+  }
+
+  /** Workspaces of a template that are not there yet, or that could not be built with its former version. */
+  #wakeUsers(namespace: string, templateName: string): void {
+    const [organization, template] = templateName.split('.');
+    for (const object of this.#options.stores.workspaces.byIndex('namespace', namespace)) {
+      const waits = object.status?.id === undefined || object.status.failures !== undefined;
+      const uses =
+        object.spec.templateName === template && object.metadata.name.startsWith(`${organization ?? ''}.`);
+      if (waits && uses) this.#wake(workspaces, object, priorities.change);
+    }
+  }
+
+  /** The control plane keeps its finalizer while any object of the namespace has one. */
+  #finalizerEvent(event: StoreEvent<KubeObject>, finalizer: string): void {
+    const has = (object: KubeObject | undefined): boolean =>
+      object?.metadata.finalizers?.includes(finalizer) === true;
+    const before = event.type === 'deleted' ? has(event.object) : has(event.previous);
+    const after = event.type !== 'deleted' && has(event.object);
+    if (before === after && event.type !== 'deleted') return;
+    const namespace = event.object.metadata.namespace ?? '';
+    for (const object of this.#options.stores.controlPlanes.byIndex('namespace', namespace)) {
+      this.#wake(controlPlanes, object, priorities.change);
+    }
+  }
+
+  #wakeForResync(
+    resource: ResourceType,
+    object: KubeObject & { readonly status?: { readonly id?: string | undefined } },
+  ): void {
+    const waits = object.status?.id === undefined || object.metadata.deletionTimestamp !== undefined;
+    this.#wake(resource, object, waits ? priorities.change : priorities.resync);
+  }
+
+  #wakeUnlessOwn(resource: ResourceType, object: KubeObject): void {
+    if (!this.#options.isOwnWrite(resource, object)) this.#wake(resource, object, priorities.change);
+  }
+
+  #wake(resource: ResourceType, object: KubeObject, priority: number): void {
+    this.add(resource, objectKey(object), priority);
+  }
+}

@@ -1,0 +1,311 @@
+import { setImmediate } from 'node:timers/promises';
+import type { KubeObject, ResourceType } from '../api/meta.ts';
+import type { Clock } from '../base/clock.ts';
+import { errorText } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { KubeClient, SelectOptions } from './client.ts';
+import { isAborted } from './deadline.ts';
+import { errorFromStatus, isGone, isTooLargeResourceVersion, KubeError, type KubeCall } from './errors.ts';
+import { LineSplitter } from './lines.ts';
+import { apiVersionOf, type KubeList } from './objects.ts';
+import type { Store } from './store.ts';
+
+export type ReflectorState = 'stopped' | 'listing' | 'watching' | 'backoff';
+
+/** What a reflector reports as it happens. */
+export interface ReflectorMetrics {
+  stateChanged?(state: ReflectorState): void;
+  listed?(items: number, durationMs: number): void;
+  watchStarted?(): void;
+  eventReceived?(type: string): void;
+  failed?(error: unknown): void;
+}
+
+export interface ReflectorStats {
+  readonly state: ReflectorState;
+  /** Complete lists. */
+  readonly lists: number;
+  /** Watches that the server accepted. */
+  readonly watches: number;
+  /** Without bookmarks. */
+  readonly events: number;
+  /** Failed lists and watches, a plain end left out. */
+  readonly errors: number;
+  /** Milliseconds since the server last said anything about this resource, bookmarks included. */
+  readonly lastEventAgeMs: number | undefined;
+  /** Why the last list or watch failed; cleared by the next that works. */
+  readonly lastError: string | undefined;
+}
+
+export interface ReflectorOptions<T extends KubeObject> extends SelectOptions {
+  readonly client: Pick<KubeClient, 'list' | 'watch'>;
+  readonly resource: ResourceType;
+  /** Left out: all namespaces. */
+  readonly namespace?: string | undefined;
+  readonly store: Store<T>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics?: ReflectorMetrics;
+  /** Between 0 and 1; default Math.random. */
+  readonly random?: () => number;
+  /** Items asked for at once; default 500. Choose it so that a page stays below about 5 MB: parsing holds the loop. */
+  readonly pageSize?: number;
+  /** Silence on the watch that ends it, in milliseconds; default that of the connection. */
+  readonly inactivityMs?: number;
+}
+
+const PAGE_SIZE = 500;
+/** For the list without pages that follows an expired continue token. */
+const UNPAGED_MAX_BYTES = 256 * 1024 * 1024;
+/** Above the largest object that etcd takes, with room for managedFields. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
+const WATCH_MIN_SECONDS = 300;
+const BACKOFF_BASE_MS = 800;
+const BACKOFF_MAX_MS = 30_000;
+const BACKOFF_MIN_MS = 100;
+/** Peace for so long makes the next failure a first one. */
+const BACKOFF_RESET_MS = 120_000;
+/** A watch that ends sooner than this is followed by a pause, whatever the reason. */
+const SHORT_WATCH_MS = 5_000;
+
+/**
+ * Keeps a store equal to what the API server holds of one resource: lists page by page, then watches, for ever.
+ *
+ * A broken, silent or ended watch resumes from the last resourceVersion. Only the server's word that this version is
+ * too old (or from a future that a restored backup does not know) leads to a new list, whose differences are emitted.
+ * An answer of 403 or 404 to the list proves nothing about objects: the store keeps what it has.
+ */
+export class Reflector<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #watchCall: KubeCall;
+  readonly #random: () => number;
+  #state: ReflectorState = 'stopped';
+  #resourceVersion: string | undefined;
+  #pageSize: number;
+  #failures = 0;
+  #lastFailureAt = Number.NEGATIVE_INFINITY;
+  #lastHeardAt: number | undefined;
+  #lastError: string | undefined;
+  readonly #counts = { lists: 0, watches: 0, events: 0, errors: 0 };
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#watchCall = { verb: 'watch', target: options.resource.plural };
+    this.#random = options.random ?? Math.random;
+    this.#pageSize = options.pageSize ?? PAGE_SIZE;
+  }
+
+  get state(): ReflectorState {
+    return this.#state;
+  }
+
+  stats(): ReflectorStats {
+    const heard = this.#lastHeardAt;
+    return {
+      state: this.#state,
+      ...this.#counts,
+      lastEventAgeMs: heard === undefined ? undefined : this.#options.clock.monotonic() - heard,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Runs until the signal aborts, and resolves then; no failure ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.#resourceVersion ??= await this.#list(signal);
+        if (await this.#watch(this.#resourceVersion, signal)) continue;
+        await this.#pause(signal);
+      } catch (error) {
+        if (isAborted(signal)) break;
+        this.#failed(error);
+        await this.#pause(signal, error);
+      }
+    }
+    this.#enter('stopped');
+  }
+
+  /** Lists everything into the store; answers the resourceVersion to watch from. */
+  async #list(signal: AbortSignal): Promise<string> {
+    const { clock, store, metrics } = this.#options;
+    this.#enter('listing');
+    const started = clock.monotonic();
+    const { items, resourceVersion } = await this.#readPages(signal);
+    store.replace(items, resourceVersion);
+    this.#counts.lists++;
+    this.#heard();
+    metrics?.listed?.(items.length, clock.monotonic() - started);
+    return resourceVersion;
+  }
+
+  async #readPages(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+    const items: T[] = [];
+    let token: string | undefined;
+    for (;;) {
+      const page = await this.#readPage(token, signal);
+      if (page === 'expired') return this.#readAtOnce(signal);
+      for (const item of page.items) items.push(this.#complete(item));
+      token = page.metadata.continue;
+      if (token === undefined || token === '')
+        return { items, resourceVersion: page.metadata.resourceVersion };
+      // Parsing a page takes milliseconds; others must get their turn in between.
+      await setImmediate();
+    }
+  }
+
+  /** A page, halved until it is not too large; `expired` when the continue token is too old. */
+  async #readPage(token: string | undefined, signal: AbortSignal): Promise<KubeList<T> | 'expired'> {
+    const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
+    for (;;) {
+      try {
+        const selection = { labelSelector, fieldSelector, limit: this.#pageSize, continue: token };
+        return await client.list<T>(resource, namespace, { ...selection, signal });
+      } catch (error) {
+        if (token !== undefined && isGone(error)) return 'expired';
+        const tooLarge = error instanceof KubeError && error.code === 'KUBE_ANSWER_TOO_LARGE';
+        if (!tooLarge || this.#pageSize === 1) throw error;
+        this.#pageSize = Math.ceil(this.#pageSize / 2);
+      }
+    }
+  }
+
+  /** Paging took longer than the server's history lasts, so it would again: one answer for all. */
+  async #readAtOnce(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+    const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
+    const options = { labelSelector, fieldSelector, maxBytes: UNPAGED_MAX_BYTES, signal };
+    const { items, metadata } = await client.list<T>(resource, namespace, options);
+    const completed = items.map((item) => this.#complete(item));
+    return { items: completed, resourceVersion: metadata.resourceVersion };
+  }
+
+  /** Watches until the stream ends. Answers whether the next watch may follow at once. */
+  async #watch(resourceVersion: string, signal: AbortSignal): Promise<boolean> {
+    const { client, resource, namespace, labelSelector, fieldSelector, inactivityMs, clock } = this.#options;
+    const started = clock.monotonic();
+    // Spread, or all watches of a fleet would end in the same second for ever.
+    const timeoutSeconds = Math.round(WATCH_MIN_SECONDS * (1 + this.#random()));
+    try {
+      const stream = await client.watch(resource, namespace, {
+        resourceVersion,
+        timeoutSeconds,
+        allowWatchBookmarks: true,
+        labelSelector,
+        fieldSelector,
+        inactivityMs,
+        signal,
+      });
+      this.#counts.watches++;
+      this.#lastError = undefined;
+      this.#options.metrics?.watchStarted?.();
+      this.#heard();
+      this.#enter('watching');
+      await this.#follow(stream);
+    } catch (error) {
+      if (!isGone(error) && !isTooLargeResourceVersion(error)) throw error;
+      this.#options.logger.debug('the watch needs a new list', this.#fields(error));
+      this.#resourceVersion = undefined;
+    }
+    return clock.monotonic() - started >= SHORT_WATCH_MS;
+  }
+
+  async #follow(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    const splitter = new LineSplitter(MAX_LINE_BYTES);
+    for await (const chunk of stream) {
+      for (const line of splitter.push(chunk)) this.#take(line);
+      this.#heard();
+    }
+    if (splitter.pendingBytes > 0) throw this.#broken('the stream ended within a line');
+  }
+
+  #take(line: string): void {
+    const event = parseEvent(line);
+    if (event === undefined) throw this.#broken('a line is not a watch event');
+    if (event.type === 'ERROR') throw errorFromStatus(this.#watchCall, event.object);
+    const object = event.object as T;
+    const { resourceVersion } = object.metadata;
+    if (event.type === 'BOOKMARK') {
+      this.#options.store.advance(resourceVersion);
+    } else {
+      this.#options.store.apply({ type: event.type, object: this.#complete(object) });
+      this.#counts.events++;
+    }
+    this.#options.metrics?.eventReceived?.(event.type);
+    if (resourceVersion !== undefined) this.#resourceVersion = resourceVersion;
+  }
+
+  /** Items of a list come without apiVersion and kind. */
+  #complete(object: T): T {
+    if (object.apiVersion !== undefined && object.kind !== undefined) return object;
+    const { resource } = this.#options;
+    return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
+  }
+
+  #broken(why: string): KubeError {
+    const message = `The watch of ${this.#options.resource.plural} is broken: ${why}`;
+    return new KubeError('KUBE_BAD_ANSWER', message, { retryable: true });
+  }
+
+  #failed(error: unknown): void {
+    this.#counts.errors++;
+    this.#lastError = errorText(error);
+    this.#options.metrics?.failed?.(error);
+    const fields = this.#fields(error);
+    // One failure of a watch is everyday life; a list that fails, or the third failure in a row, is news.
+    const news = this.#resourceVersion === undefined || this.#failures >= 2;
+    if (news) this.#options.logger.warn('list or watch failed; trying again', fields);
+    else this.#options.logger.debug('list or watch failed; trying again', fields);
+  }
+
+  /** Exponential with full jitter, and at least as long as the server asks. */
+  async #pause(signal: AbortSignal, error?: unknown): Promise<void> {
+    const { clock } = this.#options;
+    if (clock.monotonic() - this.#lastFailureAt > BACKOFF_RESET_MS) this.#failures = 0;
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(this.#failures, 16));
+    const jittered = Math.max(BACKOFF_MIN_MS, ceiling * this.#random());
+    const asked = error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
+    this.#failures++;
+    this.#enter('backoff');
+    await clock.sleep(Math.max(jittered, asked), signal).catch(() => undefined);
+    this.#lastFailureAt = clock.monotonic();
+  }
+
+  #heard(): void {
+    this.#lastHeardAt = this.#options.clock.monotonic();
+  }
+
+  #enter(state: ReflectorState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#options.metrics?.stateChanged?.(state);
+  }
+
+  #fields(error: unknown): Readonly<Record<string, unknown>> {
+    return {
+      resource: this.#options.resource.plural,
+      namespace: this.#options.namespace,
+      error: errorText(error),
+    };
+  }
+}
+
+interface RawEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: unknown;
+}
+
+const EVENT_TYPES: ReadonlySet<unknown> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']);
+
+function parseEvent(line: string): RawEvent | undefined {
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof event !== 'object' || event === null || !('type' in event) || !('object' in event))
+    return undefined;
+  if (!EVENT_TYPES.has(event.type)) return undefined;
+  const isObject = typeof event.object === 'object' && event.object !== null;
+  if (!isObject || (event.type !== 'ERROR' && !('metadata' in (event.object as object)))) return undefined;
+  return event as RawEvent;
+}

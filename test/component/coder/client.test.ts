@@ -1,0 +1,330 @@
+import { expect } from 'chai';
+import { CoderClient, type CoderClientOptions } from '../../../src/coder/client.ts';
+import {
+  isGone,
+  isRateLimited,
+  isUnknownUser,
+  UnexpectedResponseError,
+  type CoderError,
+} from '../../../src/coder/errors.ts';
+import { FakeClock, settle } from '../../support/clock.ts';
+import {
+  BUILD_ID,
+  buildAnswer,
+  buildInfoAnswer,
+  JOB_ID,
+  jobAnswer,
+  ORGANIZATION_ID,
+  TEMPLATE_ID,
+  templateAnswer,
+  USER_ID,
+  userAnswer,
+  VERSION_ID,
+  WORKSPACE_ID,
+  workspaceAnswer,
+} from '../../support/coder-answers.ts';
+import { HttpTestServer, sendJson, type SeenRequest } from '../../support/coder-http.ts';
+
+const TOKEN = 'abcdefghij-0123456789abcdefghijkl';
+const FILE_ID = '88888888-8888-4888-8888-888888888888';
+const organizationAnswer = { id: ORGANIZATION_ID, name: 'coder', display_name: 'Coder', is_default: true };
+const versionAnswer = {
+  id: VERSION_ID,
+  template_id: TEMPLATE_ID,
+  created_at: '2026-01-02T03:04:05Z',
+  name: 'k8s-0123456789ab',
+  job: jobAnswer({ type: 'template_version_import' }),
+};
+
+/** Answers by method and path; anything else is refused in a way that no test expects. */
+type Answers = Readonly<Record<string, unknown>>;
+
+describe('CoderClient', () => {
+  let server: HttpTestServer;
+  let client: CoderClient;
+  let answers: Answers;
+
+  beforeEach(async () => {
+    answers = {};
+    server = await HttpTestServer.start((request, response) => {
+      const answer = answers[`${request.method} ${request.path.replace('/api/v2', '')}`];
+      if (answer === undefined)
+        sendJson(response, 501, { message: `no answer to ${request.method} ${request.path}` });
+      else if (typeof answer === 'function')
+        sendJson(response, 200, (answer as (r: SeenRequest) => unknown)(request));
+      else sendJson(response, 200, answer);
+    });
+    client = clientOf();
+  });
+
+  afterEach(async () => {
+    client.close();
+    await server.close();
+  });
+
+  function clientOf(options: Partial<CoderClientOptions> = {}): CoderClient {
+    const policy = { httpHosts: ['127.0.0.1'], allowLoopback: true };
+    return new CoderClient({ url: server.url(), token: TOKEN, policy, ...options });
+  }
+
+  const asked = (): string[] =>
+    server.seen.map(({ method, path, query }) => {
+      const text = query.toString();
+      return `${method} ${path.replace('/api/v2', '')}${text === '' ? '' : `?${decodeURIComponent(text)}`}`;
+    });
+
+  it('asks who Coder is without showing the token, and everything else with it', async () => {
+    answers = { 'GET /buildinfo': buildInfoAnswer(), 'GET /users/me': userAnswer() };
+    expect((await client.buildInfo()).deployment_id).to.equal(buildInfoAnswer().deployment_id);
+    await client.me();
+    expect(server.seen.map(({ headers }) => headers['coder-session-token'])).to.deep.equal([
+      undefined,
+      TOKEN,
+    ]);
+  });
+
+  it('has no use for a URL, token or certificate that cannot be right', () => {
+    expect(() => clientOf({ url: 'http://coder.example.com' }))
+      .to.throw()
+      .with.property('code', 'INVALID_CODER_URL');
+    expect(() => clientOf({ token: 'a\nb' }))
+      .to.throw()
+      .with.property('code', 'INVALID_TOKEN');
+    expect(() => clientOf({ url: 'https://coder.example.com', caCertificates: 'x' }))
+      .to.throw()
+      .with.property('code', 'INVALID_CA_CERTIFICATE');
+  });
+
+  it('finds users, organizations and the end of its own token', async () => {
+    answers = {
+      'GET /users/alice': userAnswer(),
+      'GET /organizations/coder': organizationAnswer,
+      'GET /users/me/keys/abcdefghij': {
+        id: 'abcdefghij',
+        expires_at: '2026-02-03T04:05:06Z',
+        user_id: USER_ID,
+      },
+    };
+    expect(await client.user('alice')).to.deep.include({ id: USER_ID, organization_ids: [ORGANIZATION_ID] });
+    expect(await client.organization('coder')).to.deep.equal(organizationAnswer);
+    expect(await client.tokenExpiry()).to.equal('2026-02-03T04:05:06Z');
+  });
+
+  it('does not ask for the end of a token that does not say which it is', async () => {
+    const other = clientOf({ token: 'something-else-entirely' });
+    expect(await other.tokenExpiry()).to.equal(undefined);
+    expect(server.seen).to.deep.equal([]);
+    other.close();
+  });
+
+  it('lists deprecated templates too', async () => {
+    const old = templateAnswer({ id: VERSION_ID, name: 'old', deprecated: true });
+    answers = {
+      'GET /templates': ({ query }: SeenRequest) =>
+        query.get('q') === 'deprecated:true' ? [old] : [templateAnswer()],
+    };
+    expect((await client.templates()).map(({ name }) => name)).to.deep.equal(['docker', 'old']);
+  });
+
+  it('proves that a template is gone only by the list of deleted ones', async () => {
+    answers = { 'GET /templates': [] };
+    expect(await client.deletedTemplateById(TEMPLATE_ID)).to.equal(undefined);
+    // A server that knows none of these search words would answer with templates that exist.
+    answers = { 'GET /templates': [templateAnswer({ id: VERSION_ID })] };
+    expect(await client.deletedTemplateById(TEMPLATE_ID)).to.equal(undefined);
+    answers = {
+      'GET /templates': ({ query }: SeenRequest) =>
+        query.get('q')?.endsWith('true') ? [templateAnswer()] : [],
+    };
+    expect(await client.deletedTemplateById(TEMPLATE_ID)).to.include({ id: TEMPLATE_ID });
+    expect(asked().at(-1)).to.equal(`GET /templates?q=deleted:true+ids:${TEMPLATE_ID}+deprecated:true`);
+  });
+
+  it('reads and changes templates and versions by the paths that Coder has for them', async () => {
+    const version = `/organizations/coder/templates/docker/versions/k8s-0123456789ab`;
+    answers = {
+      [`GET /templates/${TEMPLATE_ID}`]: templateAnswer(),
+      'GET /organizations/coder/templates/docker': templateAnswer(),
+      [`POST /organizations/${ORGANIZATION_ID}/templates`]: templateAnswer(),
+      [`PATCH /templates/${TEMPLATE_ID}/versions`]: { message: 'ok' },
+      [`DELETE /templates/${TEMPLATE_ID}`]: { message: 'ok' },
+      [`GET /templateversions/${VERSION_ID}`]: versionAnswer,
+      [`GET ${version}`]: versionAnswer,
+      [`POST /organizations/${ORGANIZATION_ID}/templateversions`]: versionAnswer,
+      'POST /files': { hash: FILE_ID },
+    };
+    await client.template(TEMPLATE_ID);
+    await client.templateByName('coder', 'docker');
+    await client.createTemplate(ORGANIZATION_ID, { name: 'docker', template_version_id: VERSION_ID });
+    await client.promoteTemplateVersion(TEMPLATE_ID, VERSION_ID);
+    await client.deleteTemplate(TEMPLATE_ID);
+    await client.templateVersion(VERSION_ID);
+    await client.templateVersionByName('coder', 'docker', 'k8s-0123456789ab');
+    const body = { name: 'v', storage_method: 'file', file_id: FILE_ID, provisioner: 'terraform' };
+    await client.createTemplateVersion(ORGANIZATION_ID, {
+      name: 'v',
+      file_id: FILE_ID,
+      provisioner: 'terraform',
+    });
+    expect(JSON.parse(server.seen.at(-1)?.body ?? '')).to.deep.equal(body);
+    expect(await client.uploadArchive(Buffer.from('tar'))).to.equal(FILE_ID);
+    expect(server.seen.at(-1)?.headers['content-type']).to.equal('application/x-tar');
+    expect(asked()).to.deep.equal(Object.keys(answers));
+  });
+
+  it('gives the end of a long log', async () => {
+    const logs = Array.from({ length: 200 }, (_, id) => ({ id, output: `line ${id}`, log_level: 'error' }));
+    answers = { [`GET /templateversions/${VERSION_ID}/logs`]: logs };
+    const tail = await client.templateVersionLogs(VERSION_ID, { lines: 2 });
+    expect(tail.map(({ output }) => output)).to.deep.equal(['line 198', 'line 199']);
+    expect(await client.templateVersionLogs(VERSION_ID)).to.have.length(50);
+    expect(await client.templateVersionLogs(VERSION_ID, { lines: 1000 })).to.have.length(200);
+  });
+
+  it('asks for the jobs it was told to', async () => {
+    const metadata = { template_version_name: '', workspace_id: WORKSPACE_ID, workspace_name: 'dev' };
+    const input = { workspace_build_id: BUILD_ID };
+    answers = { [`GET /organizations/${ORGANIZATION_ID}/provisionerjobs`]: [jobAnswer({ metadata, input })] };
+    const jobs = await client.provisionerJobs(ORGANIZATION_ID, {
+      limit: 10,
+      status: ['pending', 'running'],
+      ids: [JOB_ID],
+      initiator: USER_ID,
+    });
+    expect(jobs[0]?.metadata).to.deep.equal({ workspace_id: WORKSPACE_ID, workspace_name: 'dev' });
+    expect(jobs[0]?.input).to.deep.equal(input);
+    expect(asked()).to.deep.equal([
+      `GET /organizations/${ORGANIZATION_ID}/provisionerjobs?limit=10&status=pending,running&ids=${JOB_ID}&initiator=${USER_ID}`,
+    ]);
+  });
+
+  it('reads and changes workspaces by the paths that Coder has for them', async () => {
+    answers = {
+      'GET /workspaces': { workspaces: [workspaceAnswer()], count: 1 },
+      [`GET /workspaces/${WORKSPACE_ID}`]: workspaceAnswer(),
+      'GET /users/alice/workspace/dev': workspaceAnswer(),
+      'POST /users/alice/workspaces': workspaceAnswer(),
+      [`POST /workspaces/${WORKSPACE_ID}/builds`]: buildAnswer({ template_version_name: '' }),
+      [`GET /workspaces/${WORKSPACE_ID}/builds`]: [buildAnswer()],
+    };
+    expect((await client.workspaces({ query: `id:${WORKSPACE_ID}`, limit: 0 })).count).to.equal(1);
+    await client.workspace(WORKSPACE_ID);
+    await client.workspace(WORKSPACE_ID, { includeDeleted: true });
+    await client.workspaceByName('alice', 'dev', { includeDeleted: true });
+    await client.createWorkspace('alice', { name: 'dev', template_id: TEMPLATE_ID });
+    await client.createBuild(WORKSPACE_ID, { transition: 'start', template_version_id: VERSION_ID });
+    await client.builds(WORKSPACE_ID, { limit: 5 });
+    expect(asked()).to.deep.equal([
+      `GET /workspaces?q=id:${WORKSPACE_ID}&limit=0`,
+      `GET /workspaces/${WORKSPACE_ID}`,
+      `GET /workspaces/${WORKSPACE_ID}?include_deleted=true`,
+      'GET /users/alice/workspace/dev?include_deleted=true',
+      'POST /users/alice/workspaces',
+      `POST /workspaces/${WORKSPACE_ID}/builds`,
+      `GET /workspaces/${WORKSPACE_ID}/builds?limit=5`,
+    ]);
+  });
+
+  it('hands a long list over workspace by workspace', async () => {
+    const large = workspaceAnswer({ name: 'large', extra: 'x'.repeat(300_000) });
+    answers = {
+      'GET /workspaces': {
+        workspaces: [workspaceAnswer(), large, workspaceAnswer({ name: 'two' })],
+        count: 3,
+      },
+    };
+    const names: string[] = [];
+    const result = await client.eachWorkspace(({ name }) => names.push(name), { query: 'owner:alice' });
+    expect(names).to.deep.equal(['dev', 'two']);
+    expect(result).to.deep.equal({ count: 3, skipped: 1 });
+  });
+
+  it('does not take a list with one strange row, or without its rows, for a list', async () => {
+    for (const answer of [
+      { workspaces: [workspaceAnswer(), {}], count: 2 },
+      { count: 0 },
+      { workspaces: null, count: 0 },
+      {},
+    ]) {
+      answers = { 'GET /workspaces': answer };
+      for (const call of [client.workspaces(), client.eachWorkspace(() => undefined)]) {
+        expect(await call.catch((error: unknown) => error)).to.be.instanceOf(UnexpectedResponseError);
+      }
+    }
+  });
+
+  it('says of a change whose answer is strange that it may have happened', async () => {
+    answers = { 'POST /users/alice/workspaces': {} };
+    const error: unknown = await client
+      .createWorkspace('alice', { name: 'dev', template_id: TEMPLATE_ID })
+      .catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(UnexpectedResponseError).and.to.include({ unclear: true });
+  });
+
+  it('tells what is gone and who is unknown', async () => {
+    server.respond = (request, response) =>
+      request.path.includes('/users/')
+        ? sendJson(response, 400, { message: '"user" must be an existing uuid or username.' })
+        : sendJson(response, 410, { message: 'Workspace has been deleted.' });
+    expect(isGone(await client.workspace(WORKSPACE_ID).catch((error: unknown) => error))).to.equal(true);
+    expect(isUnknownUser(await client.user('nobody').catch((error: unknown) => error))).to.equal(true);
+  });
+
+  it('refuses names that are no names before it asks', async () => {
+    for (const bad of ['..', 'a/b', '']) {
+      const error = await client.user(bad).catch((thrown: unknown) => thrown);
+      expect(error).to.have.property('code', 'INVALID_PATH_SEGMENT');
+    }
+    expect(server.seen).to.deep.equal([]);
+  });
+
+  describe('asked to slow down', () => {
+    it('waits as long as Coder says where Coder says it, and nowhere else', async () => {
+      const clock = new FakeClock();
+      client.close();
+      client = clientOf({ clock });
+      server.respond = (request, response) => {
+        if (request.path.endsWith('/files') && clock.monotonic() < 7000) {
+          response.setHeader('Retry-After', '7');
+          sendJson(response, 429, { message: "You've been rate limited." });
+        } else sendJson(response, 200, request.path.endsWith('/files') ? { hash: FILE_ID } : userAnswer());
+      };
+      const error: unknown = await client.uploadArchive(Buffer.from('a')).catch((thrown: unknown) => thrown);
+      expect(isRateLimited(error)).to.equal(true);
+      expect((error as CoderError).retryAfterMs).to.equal(7000);
+
+      const upload = client.uploadArchive(Buffer.from('a'));
+      await client.me();
+      await clock.advance(6999);
+      expect(server.seen).to.have.length(2);
+      await clock.advance(1);
+      expect(await upload).to.equal(FILE_ID);
+    });
+
+    it('gives up waiting when the caller does', async () => {
+      client.close();
+      client = clientOf({ clock: new FakeClock() });
+      server.respond = (_, response) => sendJson(response, 429, { message: 'slow down' });
+      await client.me().catch((error: unknown) => expect(isRateLimited(error)).to.equal(true));
+      const controller = new AbortController();
+      const waiting = client.me({ signal: controller.signal }).catch((error: unknown) => error);
+      await settle();
+      controller.abort(new Error('shutting down'));
+      expect(await waiting).to.include({ kind: 'Aborted', unclear: false });
+      expect(server.seen).to.have.length(1);
+    });
+
+    it('keeps to its own limit, which the fixed rhythms do not count towards', async () => {
+      const clock = new FakeClock();
+      client.close();
+      client = clientOf({ clock, requestsPerMinute: 4 });
+      answers = { 'GET /users/me': userAnswer() };
+      await client.me();
+      const second = client.me();
+      for (let i = 0; i < 5; i++) await client.me({ counted: false });
+      expect(server.seen).to.have.length(6);
+      await clock.advance(15_000);
+      await second;
+    });
+  });
+});

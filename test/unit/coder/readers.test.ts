@@ -1,0 +1,141 @@
+import { expect } from 'chai';
+import { UnexpectedResponseError } from '../../../src/coder/errors.ts';
+import {
+  readBuildInfo,
+  readTemplate,
+  readTemplateVersion,
+  readUser,
+  readWorkspace,
+  readWorkspaceList,
+} from '../../../src/coder/readers.ts';
+import { readAnswer, type Reader } from '../../../src/coder/validate.ts';
+import {
+  buildAnswer,
+  buildInfoAnswer,
+  jobAnswer,
+  NIL_ID,
+  templateAnswer,
+  userAnswer,
+  VERSION_ID,
+  workspaceAnswer,
+  ZERO_TIME,
+} from '../../support/coder-answers.ts';
+
+function read<T>(value: unknown, reader: Reader<T>): T {
+  const parsed: unknown = JSON.parse(JSON.stringify(value));
+  return readAnswer(parsed, reader, { call: 'GET /x', status: 200, requestID: undefined, mutation: false });
+}
+
+function fault(value: unknown, reader: Reader<unknown>): string {
+  try {
+    read(value, reader);
+  } catch (error) {
+    expect(error).to.be.instanceOf(UnexpectedResponseError);
+    return (error as Error).message;
+  }
+  throw new Error('the answer was accepted');
+}
+
+describe('readers of Coder answers', () => {
+  it('keep the fields they know and nothing else', () => {
+    expect(read(userAnswer(), readUser)).to.have.all.keys('id', 'username', 'status', 'organization_ids');
+    expect(read(buildInfoAnswer(), readBuildInfo).version).to.equal('v2.30.0+abc1234');
+    expect(read(templateAnswer(), readTemplate)).not.to.have.property('active_user_count');
+  });
+
+  it('leave out zero times, nil UUIDs, nulls and empty texts', () => {
+    const workspace = read(
+      workspaceAnswer({ dormant_at: null, deleting_at: ZERO_TIME, autostart_schedule: '', ttl_ms: null }),
+      readWorkspace,
+    );
+    expect(workspace).not.to.have.any.keys('dormant_at', 'deleting_at', 'autostart_schedule', 'ttl_ms');
+    expect(workspace.latest_build).not.to.have.any.keys('deadline', 'max_deadline');
+    const version = {
+      id: VERSION_ID,
+      created_at: '2026-01-01T00:00:00Z',
+      name: 'v',
+      job: jobAnswer(),
+      template_id: NIL_ID,
+    };
+    expect(read(version, readTemplateVersion)).not.to.have.property('template_id');
+  });
+
+  it('tolerate values and fields of a newer Coder, and missing ones of an older', () => {
+    const build = buildAnswer({
+      reason: 'task_auto_pause',
+      status: 'hibernating',
+      job: jobAnswer({ status: 'queued' }),
+    });
+    const { latest_build } = read(
+      workspaceAnswer({ latest_build: build, brand_new: { a: [1] } }),
+      readWorkspace,
+    );
+    expect(latest_build.reason).to.equal('task_auto_pause');
+    expect(latest_build.status).to.equal('hibernating');
+    const { reason, resources, ...older } = buildAnswer();
+    expect([reason, resources]).to.deep.equal(['initiator', []]);
+    expect(
+      read(workspaceAnswer({ latest_build: older }), readWorkspace).latest_build.resources,
+    ).to.deep.equal([]);
+  });
+
+  it('read the agents of every resource', () => {
+    const agent = {
+      id: VERSION_ID,
+      parent_id: null,
+      name: 'main',
+      status: 'connected',
+      lifecycle_state: 'ready',
+      env: {},
+    };
+    const build = buildAnswer({
+      resources: [{ name: 'dev', type: 'docker_container', agents: [agent] }, { agents: null }],
+    });
+    const { resources } = read(workspaceAnswer({ latest_build: build }), readWorkspace).latest_build;
+    expect(resources).to.deep.equal([
+      {
+        name: 'dev',
+        type: 'docker_container',
+        agents: [{ id: VERSION_ID, name: 'main', status: 'connected', lifecycle_state: 'ready' }],
+      },
+      { agents: [] },
+    ]);
+  });
+
+  it('name the field that is missing or wrong, and never its value', () => {
+    expect(fault({}, readWorkspace)).to.include('GET /x').and.to.include('"id" is not a UUID');
+    expect(fault(workspaceAnswer({ owner_name: { secret: 'x' } }), readWorkspace)).to.match(
+      /"owner_name" is not a name$/,
+    );
+    const noStatus = buildAnswer({ job: jobAnswer({ status: undefined }) });
+    expect(fault(workspaceAnswer({ latest_build: noStatus }), readWorkspace)).to.include(
+      '"latest_build.job.status"',
+    );
+    const list = { workspaces: [workspaceAnswer(), workspaceAnswer({ id: 'nope' })], count: 2 };
+    expect(fault(list, readWorkspaceList)).to.include('"workspaces[1].id"').and.not.to.include('nope');
+  });
+
+  for (const value of [null, [], 'text', 7, true]) {
+    it(`refuse ${JSON.stringify(value)} in place of an object`, () => {
+      expect(fault(value, readWorkspace)).to.include('the answer is not an object');
+    });
+  }
+
+  it('refuse a required id that is nil, a number too large to be exact and a time that is none', () => {
+    expect(fault(workspaceAnswer({ template_id: NIL_ID }), readWorkspace)).to.include('"template_id"');
+    expect(fault(workspaceAnswer({ ttl_ms: 2 ** 53 }), readWorkspace)).to.include('"ttl_ms"');
+    expect(fault(workspaceAnswer({ created_at: 'yesterday' }), readWorkspace)).to.include('"created_at"');
+    expect(fault(workspaceAnswer({ created_at: ZERO_TIME }), readWorkspace)).to.include('"created_at"');
+  });
+
+  it('are not misled by keys that mean something to JavaScript', () => {
+    const hostile: unknown = JSON.parse(
+      `{"__proto__": ${JSON.stringify(userAnswer())}, "constructor": {"prototype": {"polluted": true}}}`,
+    );
+    const context = { call: 'GET /x', status: 200, requestID: undefined, mutation: false };
+    expect(() => readAnswer(hostile, readUser, context)).to.throw(UnexpectedResponseError, '"id"');
+    expect(Object.hasOwn(Object.prototype, 'polluted')).to.equal(false);
+    const named = read({ ...userAnswer(), username: '__proto__' }, readUser);
+    expect(named.username).to.equal('__proto__');
+  });
+});

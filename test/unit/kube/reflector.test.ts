@@ -1,0 +1,364 @@
+import { expect } from 'chai';
+import { silentLogger } from '../../../src/base/logger.ts';
+import type { KubeConnection } from '../../../src/kube/connection.ts';
+import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
+import { Store } from '../../../src/kube/store.ts';
+import { FakeClock } from '../../support/clock.ts';
+import { widget, widgets, type Widget } from '../../support/kube-objects.ts';
+import {
+  clientOf,
+  eventually,
+  failure,
+  OpenWatch,
+  page,
+  plainConnection,
+  ScriptedKube,
+  statusBody,
+} from '../../support/kube-server.ts';
+
+describe('Reflector', () => {
+  let server: ScriptedKube;
+  let connection: KubeConnection;
+  let clock: FakeClock;
+  let store: Store<Widget>;
+  let reflector: Reflector<Widget>;
+  let stop: () => Promise<void>;
+  let states: string[];
+
+  beforeEach(async () => {
+    server = await ScriptedKube.start();
+    connection = plainConnection(server.url);
+    clock = new FakeClock();
+    store = new Store<Widget>();
+    states = [];
+    stop = () => Promise.resolve();
+  });
+
+  afterEach(async () => {
+    await stop();
+    await connection.close();
+    await server.close();
+  });
+
+  /** The reflector lives on a clock that stands still; the transport below it on the real one. */
+  function start(options: Partial<ReflectorOptions<Widget>> = {}): void {
+    reflector = new Reflector<Widget>({
+      client: clientOf(connection),
+      resource: widgets,
+      store,
+      clock,
+      logger: silentLogger,
+      random: () => 1,
+      metrics: { stateChanged: (state) => states.push(state) },
+      ...options,
+    });
+    const controller = new AbortController();
+    const running = reflector.run(controller.signal);
+    stop = async () => {
+      controller.abort();
+      await running;
+    };
+  }
+
+  const names = (): string[] => store.list().map(({ metadata }) => metadata.name);
+  const query = (index: number): Record<string, string> =>
+    Object.fromEntries(server.requests[index]!.url.searchParams);
+  const requested = (count: number): Promise<void> => eventually(() => server.requests.length === count);
+  const watching = (watch: OpenWatch): Promise<void> =>
+    eventually(() => watch.open && reflector.state === 'watching');
+  const pausing = (): Promise<void> => eventually(() => reflector.state === 'backoff' && clock.pending > 0);
+
+  /** Lists `items` at version 10 and opens a watch. */
+  async function follow(
+    items: readonly Widget[],
+    ...rest: Parameters<ScriptedKube['then']>
+  ): Promise<OpenWatch> {
+    const watch = new OpenWatch();
+    server.then(page(items, '10'), watch.answer, ...rest);
+    start();
+    await watching(watch);
+    return watch;
+  }
+
+  it('lists page by page, then watches from the version of the list', async () => {
+    const watch = new OpenWatch();
+    server.then(page([widget('a')], '10', 'next'), page([widget('b')], '10'), watch.answer);
+    start({ labelSelector: 'x=y', namespace: 'default' });
+    await store.hasSynced;
+    await watching(watch);
+    expect(names()).to.deep.equal(['a', 'b']);
+    expect(query(0)).to.deep.equal({ limit: '500', labelSelector: 'x=y' });
+    expect(query(1)).to.deep.equal({ limit: '500', continue: 'next', labelSelector: 'x=y' });
+    expect(query(2)).to.deep.equal({
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: '10',
+      timeoutSeconds: '600',
+      labelSelector: 'x=y',
+    });
+    expect(server.requests[2]?.url.pathname).to.equal('/apis/test.coder.com/v1/namespaces/default/widgets');
+    expect(states).to.deep.equal(['listing', 'watching']);
+  });
+
+  it('is not synced before the last page', async () => {
+    server.then(page([widget('a')], '10', 'next'));
+    start();
+    await requested(2);
+    expect([store.synced, store.size]).to.deep.equal([false, 0]);
+  });
+
+  it('gives listed objects the apiVersion and kind that the server leaves out', async () => {
+    const { apiVersion: _version, kind: _kind, ...bare } = widget('a');
+    await follow([bare]);
+    expect(store.get('default/a')).to.deep.equal(widget('a'));
+  });
+
+  it('follows the watch', async () => {
+    const watch = await follow([widget('a'), widget('b')]);
+    watch.event('ADDED', widget('c', { rv: 11 }));
+    watch.event('MODIFIED', widget('a', { rv: 12, colour: 'red' }));
+    watch.event('DELETED', widget('b', { rv: 13 }));
+    await eventually(() => reflector.stats().events === 3);
+    expect(names()).to.have.members(['a', 'c']);
+    expect(store.get('default/a')?.spec?.colour).to.equal('red');
+    expect(reflector.stats()).to.include({
+      state: 'watching',
+      lists: 1,
+      watches: 1,
+      errors: 0,
+      lastEventAgeMs: 0,
+    });
+  });
+
+  it('asks for everything at once when a continue token has expired', async () => {
+    const watch = new OpenWatch();
+    server.then(
+      page([widget('a')], '10', 'old'),
+      failure(410, 'Expired', { metadata: { continue: 'inconsistent' } }),
+      page([widget('a'), widget('b')], '20'),
+      watch.answer,
+    );
+    start();
+    await watching(watch);
+    expect(query(2)).to.deep.equal({});
+    expect(query(3)['resourceVersion']).to.equal('20');
+    expect(names()).to.deep.equal(['a', 'b']);
+  });
+
+  it('asks for smaller pages when one is too large', async () => {
+    const watch = new OpenWatch();
+    server.then(page([widget('x'.repeat(3000))], '10'), page([widget('a')], '10'), watch.answer);
+    const client = clientOf(connection);
+    const list: typeof client.list = (resource, namespace, options) =>
+      client.list(resource, namespace, { ...options, maxBytes: 2000 });
+    start({ client: { list, watch: client.watch.bind(client) } });
+    await watching(watch);
+    expect([query(0)['limit'], query(1)['limit']]).to.deep.equal(['500', '250']);
+  });
+
+  it('resumes a watch that the server ended after a while at once, from the last event or bookmark', async () => {
+    const second = new OpenWatch();
+    const third = new OpenWatch();
+    const first = await follow([], second.answer, third.answer);
+    await clock.advance(300_000);
+    first.event('ADDED', widget('a', { rv: 11 }));
+    first.event('BOOKMARK', { metadata: { resourceVersion: '15' } });
+    first.end();
+    await watching(second);
+    expect(query(2)['resourceVersion']).to.equal('15');
+    expect(store.resourceVersion).to.equal('15');
+    await clock.advance(300_000);
+    second.event('MODIFIED', widget('a', { rv: 17 }));
+    second.end();
+    await watching(third);
+    expect(query(3)['resourceVersion']).to.equal('17');
+    expect(reflector.stats()).to.include({ lists: 1, watches: 3, events: 2, errors: 0 });
+  });
+
+  it('pauses after a watch that ended as soon as it began, longer each time', async () => {
+    const watches = [new OpenWatch(), new OpenWatch(), new OpenWatch()];
+    const first = await follow([], ...watches.map(({ answer }) => answer));
+    first.end();
+    for (const [i, watch] of watches.entries()) {
+      await pausing();
+      await clock.advance(800 * 2 ** i - 1);
+      expect(server.requests).to.have.length(2 + i);
+      await clock.advance(1);
+      await watching(watch);
+      watch.end();
+    }
+    expect(reflector.stats().lists).to.equal(1);
+  });
+
+  it('lists again and emits the differences when the history is gone, in the stream or in the answer', async () => {
+    const second = new OpenWatch();
+    const first = await follow(
+      [widget('a'), widget('b')],
+      page([widget('b'), widget('c', { rv: 30 })], '40'),
+      failure(410, 'Gone'),
+      page([widget('c', { rv: 30 })], '50'),
+      second.answer,
+    );
+    const seen: string[] = [];
+    store.subscribe(({ type, key }) => seen.push(`${type} ${key}`));
+    await clock.advance(10_000);
+    first.event('ERROR', statusBody(410, 'Expired'));
+    await requested(4);
+    await pausing();
+    await clock.advance(800);
+    await watching(second);
+    expect(seen).to.deep.equal(['added default/c', 'deleted default/a', 'deleted default/b']);
+    expect(query(5)['resourceVersion']).to.equal('50');
+    expect(reflector.stats()).to.include({ lists: 3, errors: 0 });
+  });
+
+  it('lists again when the server knows less than we do, as after a restored backup', async () => {
+    const second = new OpenWatch();
+    const first = await follow([widget('a', { rv: 9 })], page([widget('a', { rv: 2 })], '4'), second.answer);
+    await clock.advance(10_000);
+    first.event(
+      'ERROR',
+      statusBody(504, 'Timeout', { details: { causes: [{ reason: 'ResourceVersionTooLarge' }] } }),
+    );
+    await watching(second);
+    expect(store.get('default/a')?.metadata.resourceVersion).to.equal('2');
+    expect(query(3)['resourceVersion']).to.equal('4');
+  });
+
+  const faults: readonly (readonly [string, (watch: OpenWatch) => void])[] = [
+    ['ends within a line', (watch) => (watch.write('{"type":"MODI'), watch.end())],
+    ['is cut', (watch) => watch.cut()],
+    ['holds a line that is not JSON', (watch) => watch.write('nonsense\n')],
+    ['holds an event of an unknown kind', (watch) => watch.event('EXPLODED', widget('x'))],
+    ['holds an event without an object', (watch) => watch.write('{"type":"ADDED","object":{}}\n')],
+    ['reports an error', (watch) => watch.event('ERROR', statusBody(500, 'InternalError'))],
+  ];
+  for (const [what, fault] of faults) {
+    it(`resumes from the last event, without a new list, when the stream ${what}`, async () => {
+      const second = new OpenWatch();
+      const first = await follow([], second.answer);
+      first.event('ADDED', widget('a', { rv: 11 }));
+      await eventually(() => store.size === 1);
+      fault(first);
+      await pausing();
+      expect(reflector.stats().errors).to.equal(1);
+      expect(reflector.stats().lastError).to.be.a('string');
+      await clock.advance(800);
+      await watching(second);
+      expect(query(2)['resourceVersion']).to.equal('11');
+      expect(reflector.stats()).to.include({ lists: 1, lastError: undefined });
+    });
+  }
+
+  it('resumes a silent watch', async () => {
+    const first = new OpenWatch();
+    const second = new OpenWatch();
+    server.then(page([], '10'), first.answer, second.answer);
+    start({ inactivityMs: 30 });
+    await pausing();
+    await clock.advance(800);
+    await eventually(() => second.open);
+    expect(query(2)['resourceVersion']).to.equal('10');
+  });
+
+  it('reads characters that are cut in two and lines of any length', async () => {
+    const watch = await follow([]);
+    const colour = `grün${'x'.repeat(300_000)}\u2028日本`;
+    const bytes = Buffer.from(
+      `${JSON.stringify({ type: 'ADDED', object: widget('a', { rv: 11, colour }) })}\n`,
+    );
+    const cut = bytes.indexOf(Buffer.from('ü')) + 1;
+    watch.write(bytes.subarray(0, cut));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    watch.write(bytes.subarray(cut));
+    await eventually(() => store.size === 1);
+    expect(store.get('default/a')?.spec?.colour).to.equal(colour);
+  });
+
+  it('waits as long as the API server asks, for a list and for a watch', async () => {
+    const watch = new OpenWatch();
+    const busy = failure(429, 'TooManyRequests', {}, { 'retry-after': '5' });
+    server.then(busy, page([], '10'), busy, watch.answer);
+    start();
+    for (const count of [1, 3]) {
+      await requested(count);
+      await pausing();
+      await clock.advance(4_999);
+      expect(server.requests).to.have.length(count);
+      await clock.advance(1);
+    }
+    await watching(watch);
+  });
+
+  for (const [status, reason] of [
+    [404, ''],
+    [403, 'Forbidden'],
+  ] as const) {
+    it(`keeps what it has when a new list is answered ${status}`, async () => {
+      const refused = failure(status, reason);
+      const first = await follow([widget('a')], refused, refused, page([], '60'));
+      await clock.advance(10_000);
+      first.event('ERROR', statusBody(410, 'Expired'));
+      await requested(3);
+      await pausing();
+      await clock.advance(800);
+      await requested(4);
+      await pausing();
+      expect(names()).to.deep.equal(['a']);
+      expect(reflector.stats()).to.include({ state: 'backoff', errors: 2 });
+      expect(reflector.stats().lastError).to.include(String(status));
+      await clock.advance(1_600);
+      await eventually(() => store.size === 0);
+    });
+  }
+
+  it('backs off up to 30 s, and starts anew after two minutes of peace', async () => {
+    const watch = new OpenWatch();
+    const second = new OpenWatch();
+    const down = failure(500, 'InternalError');
+    server.then(...Array.from({ length: 8 }, () => down), page([], '10'), watch.answer, second.answer);
+    start();
+    const pauses: number[] = [];
+    while (server.requests.length < 9) {
+      await pausing();
+      const [count, since] = [server.requests.length, clock.monotonic()];
+      while (reflector.state === 'backoff') await clock.advance(100);
+      await eventually(() => server.requests.length > count);
+      pauses.push(clock.monotonic() - since);
+    }
+    expect(pauses).to.deep.equal([800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+    await watching(watch);
+    await clock.advance(121_000);
+    watch.cut();
+    await pausing();
+    await clock.advance(800);
+    await watching(second);
+  });
+
+  it('spreads its pauses and its watches at random', async () => {
+    const watch = new OpenWatch();
+    server.then(failure(500, 'InternalError'), page([], '10'), watch.answer);
+    start({ random: () => 0.25 });
+    await pausing();
+    await clock.advance(199);
+    expect(server.requests).to.have.length(1);
+    await clock.advance(1);
+    await watching(watch);
+    expect(query(2)['timeoutSeconds']).to.equal('375');
+  });
+
+  it('stops calmly in every state', async () => {
+    start();
+    await requested(1);
+    await stop();
+    expect(reflector.state).to.equal('stopped');
+    server.then(failure(500, 'InternalError'));
+    start();
+    await pausing();
+    await stop();
+    expect(reflector.state).to.equal('stopped');
+    await follow([]);
+    await stop();
+    expect(reflector.stats()).to.include({ state: 'stopped', errors: 0 });
+  });
+});
