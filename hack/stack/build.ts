@@ -50,10 +50,10 @@ export async function goBuild(options: GoBuild): Promise<void> {
   });
   const group = go.pid;
   if (group !== undefined) guardian.guard(group);
-  const output_ = new BuildOutput();
-  go.stderr.setEncoding('utf8').on('data', (text: string) => output_.add(text));
+  const compiled = new BuildOutput();
+  go.stderr.setEncoding('utf8').on('data', (text: string) => compiled.add(text));
   const report = setInterval(
-    () => progress.step(`${name}: ${output_.summary()}, ${seconds()}`),
+    () => progress.step(`${name}: ${compiled.summary()}, ${seconds()}`),
     reportEveryMs,
   );
   const interrupt = (): void => interruptGroup(group);
@@ -67,7 +67,7 @@ export async function goBuild(options: GoBuild): Promise<void> {
     if (code !== 0) {
       throw new StackError(
         'BUILD_FAILED',
-        `Building ${name} failed after ${seconds()}. ${output_.lastWords()}`,
+        `Building ${name} failed after ${seconds()}. ${compiled.lastWords()}`,
       );
     }
     progress.done(`built ${name} in ${seconds()}`);

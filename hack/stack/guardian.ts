@@ -14,24 +14,20 @@ while read -r verb group; do
       rest=
       for g in $groups; do [ "$g" = "$group" ] || rest="$rest $g"; done
       groups=$rest ;;
+    remove) set -- "$@" "$group" ;;
     release) exit 0 ;;
   esac
 done
 for g in $groups; do kill -s KILL -- "-$g"; done 2>/dev/null
-if [ -n "$1" ]; then rm -rf -- "$1"; fi
+[ $# -eq 0 ] || rm -rf -- "$@"
 `;
-
-export interface GuardianOptions {
-  /** A folder to delete when this process has gone without a word. Default: none. */
-  readonly removeFolder?: string;
-}
 
 export class Guardian {
   readonly #shell: ChildProcess;
 
-  constructor(options: GuardianOptions = {}) {
+  constructor() {
     // A session of its own: Ctrl-C at the terminal must reach us, not the guardian.
-    this.#shell = spawn('/bin/sh', ['-c', script, 'guardian', options.removeFolder ?? ''], {
+    this.#shell = spawn('/bin/sh', ['-c', script, 'guardian'], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
     });
@@ -45,6 +41,11 @@ export class Guardian {
   /** From now on this process group does not outlive us. */
   guard(group: number): void {
     this.#say(`guard ${group}`);
+  }
+
+  /** When this process has gone without a word, this folder is deleted too. */
+  removeLater(folder: string): void {
+    this.#say(`remove ${folder}`);
   }
 
   /** The group has ended; its number may belong to somebody else from now on. */

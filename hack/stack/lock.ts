@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import {
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -9,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { throwIfAborted } from './errors.ts';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
 import { until } from './wait.ts';
@@ -39,11 +41,14 @@ export async function withLock<T>(
 ): Promise<T> {
   mkdirSync(dirname(file), { recursive: true });
   let told = false;
-  const mine = `${file}.${process.pid}`;
-  writeFileSync(mine, JSON.stringify({ host: hostname(), ...identify(process.pid) }), { mode: 0o600 });
+  const mine = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  removeForsaken(file);
+  const holding = JSON.stringify({ host: hostname(), ...identify(process.pid) });
   try {
     await until(
       () => {
+        // Each time: a process on another machine, which cannot see that we live, may have cleaned up behind us.
+        writeFileSync(mine, holding, { mode: 0o600 });
         if (take(mine, file)) return true;
         const holder = readHolder(file);
         if (!told && holder !== undefined) {
@@ -75,6 +80,16 @@ export async function withLock<T>(
   }
 }
 
+/** What processes that were killed while they waited have left beside the lock. */
+function removeForsaken(file: string): void {
+  const prefix = `${basename(file)}.`;
+  for (const name of readdirSync(dirname(file))) {
+    if (!name.startsWith(prefix)) continue;
+    const pid = Number(name.slice(prefix.length).split('.')[0]);
+    if (pid > 0 && identify(pid) === undefined) rmSync(join(dirname(file), name), { force: true });
+  }
+}
+
 /** A link appears at once with its whole content, and only when there is none yet. */
 function take(mine: string, file: string): boolean {
   if (tryLink(mine, file)) return true;
@@ -95,8 +110,10 @@ function tryLink(from: string, to: string): boolean {
   try {
     linkSync(from, to);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || code === 'ENOENT') return false;
+    throw error;
   }
 }
 

@@ -22,7 +22,7 @@ const tokenSeconds = 365 * 24 * 3600;
  * @throws StackError TOOL_FAILED with what kubectl said.
  */
 export async function installOperator(kubernetes: Kubernetes, signal?: AbortSignal): Promise<void> {
-  await kubernetes.kubectl(['apply', '-k', join(checkout, 'config', 'default')], { signal });
+  await kubernetes.kubectl(['apply', '--server-side', '-k', join(checkout, 'config', 'default')], { signal });
   const ours = ['crd', '-l', 'app.kubernetes.io/part-of=coder-operator'];
   await kubernetes.kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...ours], { signal });
 }

@@ -61,30 +61,30 @@ export async function preparePostgres(options: PostgresOptions): Promise<Postgre
     connection,
     extraFolder: place === options.dir ? undefined : place,
     spec: (port) => {
-      const [command, ...args] = [
-        ...disguise.prefix,
-        join(native, 'bin', 'postgres'),
-        '-D',
-        data,
-        ...settings(port),
-      ];
+      const program = join(native, 'bin', 'postgres');
       return {
         name: 'postgres',
-        command: command ?? '',
-        args,
+        ...disguised(disguise, program, ['-D', data, ...settings(port)]),
         env: databaseEnvironment(),
         cwd: place,
         logFile: options.logFile,
         stopSignal: 'SIGINT', // Ends its connections and writes all down; SIGTERM would wait for the clients.
         stopWithinMs: 10_000,
         readyWithinMs: 60_000,
-        ready: () => runSql(connection(port), 'SELECT 1').then(...answered),
+        ready: () => takesConnections(connection(port)),
       };
     },
   };
 }
 
-const answered = [() => true, () => false] as const;
+async function takesConnections(connection: SqlConnection): Promise<boolean> {
+  try {
+    await runSql(connection, 'SELECT 1');
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function databaseEnvironment(): NodeJS.ProcessEnv {
   return { ...toolEnvironment(), LC_ALL: 'C', TZ: 'UTC' };
@@ -115,9 +115,7 @@ async function createCluster(
   rmSync(partial, { recursive: true, force: true });
   writeFileSync(passwordFile, options.password, { mode: 0o600 });
   giveTo(disguise, passwordFile);
-  const [command = '', ...args] = [
-    ...disguise.prefix,
-    join(native, 'bin', 'initdb'),
+  const { command, args } = disguised(disguise, join(native, 'bin', 'initdb'), [
     `--pgdata=${partial}`,
     `--username=${user}`,
     `--pwfile=${passwordFile}`,
@@ -126,7 +124,7 @@ async function createCluster(
     '--no-locale',
     '--no-sync',
     '--no-instructions',
-  ];
+  ]);
   const answer = await runTool(command, args, {
     env: databaseEnvironment(),
     cwd: dirname(data),
@@ -188,16 +186,26 @@ async function chooseDisguise(): Promise<Disguise> {
   if (process.getuid?.() !== 0) return { prefix: [] };
   const account = unprivilegedAccount();
   const namespace = ['unshare', '--user', `--map-user=${account.uid}`, '--ipc', '--'];
-  if (await works([...namespace, 'true'])) return { prefix: namespace };
+  if (await works(disguised({ prefix: namespace }, 'true'))) return { prefix: namespace };
   const other = ['setpriv', `--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups', '--'];
-  if (await works([...other, 'true'])) return { prefix: other, account };
+  if (await works(disguised({ prefix: other }, 'true'))) return { prefix: other, account };
   throw new StackError(
     'TOOL_MISSING',
     'Postgres does not run as root, and neither unshare nor setpriv of util-linux can change the user here. Run as another user, or install util-linux.',
   );
 }
 
-async function works([command = '', ...args]: readonly string[]): Promise<boolean> {
+interface CommandLine {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+function disguised(disguise: Disguise, program: string, args: readonly string[] = []): CommandLine {
+  const [command, ...rest] = disguise.prefix;
+  return command === undefined ? { command: program, args } : { command, args: [...rest, program, ...args] };
+}
+
+async function works({ command, args }: CommandLine): Promise<boolean> {
   return (await runTool(command, args))?.code === 0;
 }
 

@@ -181,7 +181,7 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
 
 /** The last lines that a server has written since `from`, as the end of a message; empty when there are none. */
 export function logTail(file: string, from = 0, lines = 15): string {
-  let text = '';
+  let text: string;
   try {
     const handle = openSync(file, 'r');
     try {

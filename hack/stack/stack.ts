@@ -102,7 +102,8 @@ export class Stack {
     this.#state = folder.state;
     this.#options = options;
     this.#progress = progress;
-    this.#guardian = new Guardian(folder.temporary ? { removeFolder: folder.dir } : {});
+    this.#guardian = new Guardian();
+    if (folder.temporary) this.#guardian.removeLater(folder.dir);
     this.#watch = {
       guardian: this.#guardian,
       started: (record) => this.#state.addProcess(record),
@@ -301,7 +302,10 @@ export class Stack {
       logFile: join(this.logs, 'postgres.log'),
       signal,
     });
-    if (postgres.extraFolder !== undefined) this.#state.update({ extraFolder: postgres.extraFolder });
+    if (postgres.extraFolder !== undefined) {
+      this.#state.update({ extraFolder: postgres.extraFolder });
+      if (this.#temporary) this.#guardian.removeLater(postgres.extraFolder);
+    }
     await this.startServer(['postgres'], (p) => postgres.spec(p.postgres), signal);
     const database = postgres.connection(this.#port('postgres'));
     const terraformConfig = writeTerraformConfig(

@@ -60,8 +60,8 @@ export class StateFile {
 
   /** The stack lives on by itself from now on. */
   disown(): void {
-    const { owner: _owner, ...rest } = this.#state;
-    this.#state = rest;
+    const entries = Object.entries(this.#state).filter(([name]) => name !== 'owner');
+    this.#state = { ...emptyState, ...(Object.fromEntries(entries) as Partial<StackState>) };
     this.update({ complete: true });
   }
 

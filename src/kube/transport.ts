@@ -133,7 +133,7 @@ export class KubeTransport {
     let code = 0;
     try {
       const credentials = await abortable(connection.headers(), deadline.signal);
-      const answer = await request(connection.baseUrl + what.path + queryString(what.query), {
+      const answering = request(connection.baseUrl + what.path + queryString(what.query), {
         ...timeouts,
         method: what.method,
         dispatcher: what.call.verb === 'watch' ? connection.watchDispatcher : connection.dispatcher,
@@ -146,6 +146,8 @@ export class KubeTransport {
         },
         body: what.body === undefined ? null : JSON.stringify(what.body),
       });
+      // undici heeds the signal only once it is connected.
+      const answer = await abortable(answering, deadline.signal);
       code = answer.statusCode;
       return answer;
     } finally {

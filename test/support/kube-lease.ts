@@ -12,11 +12,7 @@ export class LeaseServer {
   writes = 0;
   #version = 0;
 
-  get<T extends KubeObject>(
-    _resource: ResourceType,
-    _namespace: string | undefined,
-    _name: string,
-  ): Promise<T> {
+  get<T extends KubeObject>(): Promise<T> {
     return this.#answer(() => {
       if (this.lease === undefined) throw refused(404, 'NotFound');
       return this.lease as unknown as T;

@@ -17,7 +17,7 @@ export type Answerer = (response: ServerResponse, request: ReceivedRequest) => v
 /** A real HTTP server that plays the API server line by line: each request takes the next answer of the script. */
 export class ScriptedKube {
   readonly requests: ReceivedRequest[] = [];
-  readonly #script: Answerer[] = [];
+  readonly #answers: Answerer[] = [];
   readonly #server: Server;
 
   private constructor(server: Server) {
@@ -39,8 +39,8 @@ export class ScriptedKube {
   }
 
   /** Adds to the script. A request beyond its end gets no answer at all. */
-  then(...answers: readonly Answerer[]): this {
-    this.#script.push(...answers);
+  script(...answers: readonly Answerer[]): this {
+    this.#answers.push(...answers);
     return this;
   }
 
@@ -59,7 +59,7 @@ export class ScriptedKube {
       body: Buffer.concat(chunks).toString('utf8'),
     };
     this.requests.push(received);
-    this.#script.shift()?.(response, received);
+    this.#answers.shift()?.(response, received);
   }
 }
 
@@ -110,8 +110,8 @@ export class OpenWatch {
     this.#response?.write(bytes);
   }
 
-  end(): void {
-    this.#response?.end();
+  end(last = ''): void {
+    this.#response?.end(last);
   }
 
   /** Cuts the connection without a proper end. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { KubeClient, type KubeClientOptions } from '../../../src/kube/client.ts';
+import { Agent } from 'undici';
+import type { KubeClient, KubeClientOptions } from '../../../src/kube/client.ts';
 import type { KubeConnection } from '../../../src/kube/connection.ts';
 import { isConflict, KubeError } from '../../../src/kube/errors.ts';
 import type { KubeRequestRecord } from '../../../src/kube/transport.ts';
@@ -52,7 +53,7 @@ describe('KubeClient', () => {
   };
 
   it('gets an object, says who asks and counts the exchange', async () => {
-    server.then(json(200, widget('a')));
+    server.script(json(200, widget('a')));
     expect(await client.get<Widget>(widgets, 'default', 'a')).to.deep.equal(widget('a'));
     expect(sent()).to.equal('GET /apis/test.coder.com/v1/namespaces/default/widgets/a');
     expect(server.requests[0]?.headers).to.include({
@@ -65,7 +66,7 @@ describe('KubeClient', () => {
   });
 
   it('lists one page with selectors', async () => {
-    server.then(page([widget('a')], '5', 'more'));
+    server.script(page([widget('a')], '5', 'more'));
     const options = {
       limit: 500,
       continue: 'token/1',
@@ -75,15 +76,14 @@ describe('KubeClient', () => {
     const list = await client.list<Widget>(widgets, undefined, options);
     expect(list.metadata.continue).to.equal('more');
     expect(server.requests[0]?.url.pathname).to.equal('/apis/test.coder.com/v1/widgets');
-    const { limit: _limit, ...texts } = options;
     expect(Object.fromEntries(server.requests[0]!.url.searchParams)).to.deep.equal({
-      ...texts,
+      ...options,
       limit: '500',
     });
   });
 
   it('writes no more of an object than its status', async () => {
-    server.then(json(200, widget('a', { rv: 2 })));
+    server.script(json(200, widget('a', { rv: 2 })));
     await client.putStatus(
       widgets,
       widget('a', { colour: 'red' }),
@@ -102,7 +102,7 @@ describe('KubeClient', () => {
   });
 
   it('creates, replaces, patches and deletes', async () => {
-    server.then(...Array.from({ length: 4 }, () => json(200, widget('a'))));
+    server.script(...Array.from({ length: 4 }, () => json(200, widget('a'))));
     await client.create(widgets, { metadata: { name: 'a', namespace: 'default' } });
     await client.replace(widgets, widget('a'));
     await client.mergePatch(widgets, 'default', 'a', { metadata: { labels: { x: null } } });
@@ -132,29 +132,29 @@ describe('KubeClient', () => {
   });
 
   it('maps what the API server refuses', async () => {
-    server.then(failure(409, 'Conflict'));
+    server.script(failure(409, 'Conflict'));
     const error = await failed(client.putStatus(widgets, widget('a'), {}));
     expect(isConflict(error)).to.equal(true);
     expect(error.message).to.include('update widgets/status default/a');
   });
 
   it('waits as long as the API server asks', async () => {
-    server.then(failure(429, 'TooManyRequests', {}, { 'retry-after': '7' }));
+    server.script(failure(429, 'TooManyRequests', {}, { 'retry-after': '7' }));
     expect((await failed(client.get(widgets, 'default', 'a'))).retryAfterMs).to.equal(7000);
   });
 
   it('reads again when a kept-alive connection was reset, but never writes again', async () => {
-    server.then((response) => response.destroy(), json(200, widget('a')));
+    server.script((response) => response.destroy(), json(200, widget('a')));
     await client.get(widgets, 'default', 'a');
     expect(records.map(({ code }) => code)).to.deep.equal([0, 200]);
-    server.then((response) => response.destroy(), json(200, widget('a')));
+    server.script((response) => response.destroy(), json(200, widget('a')));
     const error = await failed(client.mergePatch(widgets, 'default', 'a', {}));
     expect([error.code, error.retryable, error.unclear]).to.deep.equal(['KUBE_UNREACHABLE', true, true]);
     expect(server.requests).to.have.length(3);
   });
 
   it('gives up a read that is reset twice', async () => {
-    server.then(
+    server.script(
       (response) => response.destroy(),
       (response) => response.destroy(),
     );
@@ -173,25 +173,34 @@ describe('KubeClient', () => {
       close: () => Promise.resolve(),
     };
     client = make({ connection: renewing });
-    server.then(failure(401, 'Unauthorized'), json(201, widget('a')));
+    server.script(failure(401, 'Unauthorized'), json(201, widget('a')));
     await client.create(widgets, widget('a'));
     expect(server.requests.map(({ headers }) => headers.authorization)).to.deep.equal([
       'Bearer old',
       'Bearer new',
     ]);
-    server.then(failure(401, 'Unauthorized'), failure(401, 'Unauthorized'));
+    server.script(failure(401, 'Unauthorized'), failure(401, 'Unauthorized'));
     expect((await failed(client.get(widgets, 'default', 'a'))).status).to.equal(401);
   });
 
   it('ends at its deadline, whether headers or body are late', async () => {
-    server.then(
+    server.script(
       () => undefined,
       (response) => response.writeHead(200).write('{'),
     );
-    for (const _ of ['headers', 'body']) {
+    for (const late of ['headers', 'body']) {
       const error = await failed(client.get(widgets, 'default', 'a', { deadlineMs: 30 }));
-      expect([error.code, error.retryable]).to.deep.equal(['KUBE_TIMEOUT', true]);
+      expect([error.code, error.retryable], late).to.deep.equal(['KUBE_TIMEOUT', true]);
     }
+  });
+
+  it('ends at its deadline while it is still connecting', async () => {
+    const nowhere = new Agent({ connect: () => undefined });
+    client = make({ connection: { ...connection, dispatcher: nowhere } });
+    expect((await failed(client.get(widgets, 'default', 'a', { deadlineMs: 20 }))).code).to.equal(
+      'KUBE_TIMEOUT',
+    );
+    await nowhere.destroy();
   });
 
   it('counts the time for credentials into the deadline', async () => {
@@ -212,18 +221,18 @@ describe('KubeClient', () => {
   });
 
   it('does not take in more than it may', async () => {
-    server.then(json(200, { metadata: {}, padding: 'x'.repeat(5000) }));
+    server.script(json(200, { metadata: {}, padding: 'x'.repeat(5000) }));
     const error = await failed(client.get(widgets, 'default', 'a', { maxBytes: 4096 }));
     expect(error.code).to.equal('KUBE_ANSWER_TOO_LARGE');
   });
 
   it('refuses an answer of success that is no JSON object', async () => {
-    server.then((response) => response.end('<html>'));
+    server.script((response) => response.end('<html>'));
     expect((await failed(client.get(widgets, 'default', 'a'))).code).to.equal('KUBE_BAD_ANSWER');
   });
 
   it("does not take a proxy's 404 for a missing object", async () => {
-    server.then((response) => response.writeHead(404).end('404 page not found'));
+    server.script((response) => response.writeHead(404).end('404 page not found'));
     const error = await failed(client.get(widgets, 'default', 'a'));
     expect([error.status, error.reason]).to.deep.equal([404, '']);
   });
@@ -231,7 +240,7 @@ describe('KubeClient', () => {
   it('uses few connections for many calls', async () => {
     const sockets = new Set<unknown>();
     const answer = json(200, widget('a'));
-    server.then(
+    server.script(
       ...Array.from(
         { length: 200 },
         () => (response: Parameters<typeof answer>[0], request: Parameters<typeof answer>[1]) => {
@@ -255,7 +264,7 @@ describe('KubeClient', () => {
 
     it('streams what the server sends until it ends', async () => {
       const watch = new OpenWatch();
-      server.then(watch.answer);
+      server.script(watch.answer);
       const stream = await client.watch(widgets, undefined, options);
       watch.write('a\n');
       watch.write('b\n');
@@ -274,7 +283,7 @@ describe('KubeClient', () => {
       const cut = new OpenWatch();
       const silent = new OpenWatch();
       const endless = new OpenWatch();
-      server.then(cut.answer, silent.answer, endless.answer);
+      server.script(cut.answer, silent.answer, endless.answer);
       const cutStream = await client.watch(widgets, undefined, options);
       cut.cut();
       expect((await failed(read(cutStream))).code).to.equal('KUBE_UNREACHABLE');
@@ -285,7 +294,7 @@ describe('KubeClient', () => {
     });
 
     it('is refused like any call', async () => {
-      server.then(failure(410, 'Expired'));
+      server.script(failure(410, 'Expired'));
       expect((await failed(client.watch(widgets, undefined, options))).status).to.equal(410);
     });
   });

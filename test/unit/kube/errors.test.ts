@@ -79,7 +79,7 @@ describe('errorFromAnswer', () => {
 
   it('reads Retry-After as seconds, as a date and from the Status, up to ten minutes', () => {
     const now = Date.parse('2026-01-01T00:00:00Z');
-    const wait = (header: string | undefined, body: unknown = undefined): number | undefined =>
+    const wait = (header: string | undefined, body?: unknown): number | undefined =>
       errorFromAnswer(read, 429, body, header, now).retryAfterMs;
     expect(wait('3')).to.equal(3000);
     expect(wait('Thu, 01 Jan 2026 00:00:07 GMT')).to.equal(7000);

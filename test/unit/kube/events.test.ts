@@ -40,7 +40,7 @@ describe('EventRecorder', () => {
     });
   });
 
-  const posted = (): Posted[] => create.args.map((args) => args[1] as Posted);
+  const posted = (): Posted[] => (create.args as unknown[][]).map(([, body]) => body as Posted);
 
   it('writes an event beside the object', async () => {
     events.record(widget('a.b', { rv: 7 }), 'Warning', 'BuildFailed', 'it failed');

@@ -1,0 +1,60 @@
+import { expect } from 'chai';
+import { systemClock } from '../../src/base/clock.ts';
+import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
+import { isReady, Tenant } from '../support/tenant.ts';
+
+describe('at rest', function () {
+  this.timeout(150_000);
+  let tenant: Tenant;
+
+  before(async function () {
+    this.timeout(SERVERS_WITHIN_MS);
+    tenant = await Tenant.create();
+    await tenant.apply(
+      tenant.credentials(),
+      tenant.controlPlane(),
+      tenant.template(),
+      tenant.workspace({ running: true }),
+      tenant.workspace({ running: false }, `${tenant.tag}b`),
+    );
+    await tenant.untilWorkspace(isReady);
+    await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}b`);
+  });
+
+  after(() => tenant.destroy());
+
+  /** Requests of the operator to Coder that change something, by its own count. */
+  async function coderWrites(): Promise<string[]> {
+    const operator = await runningOperator();
+    const text = await (await fetch(`${operator.url}/metrics`)).text();
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith('coder_operator_coder_requests_total{'))
+      .filter((line) => !line.includes('method="GET"'));
+  }
+
+  it('writes nothing for a minute, to Kubernetes or to Coder', async () => {
+    // Events are sent a moment after the write that they tell of.
+    await untilQuiet(() => tenant.operatorWrites().length);
+    const kubernetes = tenant.operatorWrites();
+    const coder = await coderWrites();
+    expect(kubernetes.length, 'the audit log saw the writes that led here').to.be.greaterThan(5);
+    expect(coder.length, 'so did the metrics').to.be.greaterThan(0);
+
+    await systemClock.sleep(60_000);
+
+    expect(tenant.operatorWrites().slice(kubernetes.length)).to.deep.equal([]);
+    expect(await coderWrites()).to.deep.equal(coder);
+  });
+});
+
+/** Waits until a count has not moved for two seconds. */
+async function untilQuiet(count: () => number): Promise<void> {
+  for (let before = -1, i = 0; i < 20; i++) {
+    const now = count();
+    if (now === before) return;
+    before = now;
+    await systemClock.sleep(2_000);
+  }
+  throw new Error('the operator does not come to rest');
+}
