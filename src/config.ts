@@ -20,6 +20,7 @@ export interface ControllerConfig {
   readonly workers: number;
   readonly retryBaseMs: number;
   readonly requestTimeoutMs: number;
+  readonly leaseDurationMs: number;
   readonly httpHosts: readonly string[];
   readonly allowLoopback: boolean;
   readonly logLevel: LogLevel;
@@ -60,6 +61,12 @@ const FLAGS = {
     value: 'DURATION',
     initial: '30s',
     help: 'for one call to Coder',
+  },
+  'lease-duration': {
+    type: 'string',
+    value: 'DURATION',
+    initial: '15s',
+    help: 'after so long without a sign of life another replica takes over; whole seconds, at least 3s',
   },
   'http-host': {
     type: 'string',
@@ -107,7 +114,7 @@ export function parseControllerConfig(
     const given = values[name];
     return given ?? FLAGS[name].initial;
   };
-  const duration = (name: 'retry-base' | 'request-timeout', least: number): number => {
+  const duration = (name: 'retry-base' | 'request-timeout' | 'lease-duration', least: number): number => {
     const given = values[name] ?? FLAGS[name].initial;
     const ms = parseDuration(given);
     if (ms === undefined || ms < least) {
@@ -130,13 +137,15 @@ export function parseControllerConfig(
     throw new UsageError(`--log-format ${logFormat}: must be json or text`);
   }
   return {
-    kubeconfig: values.kubeconfig ?? env['KUBECONFIG'],
+    // An empty variable is one that is not set, as for kubectl.
+    kubeconfig: values.kubeconfig ?? (env['KUBECONFIG'] === '' ? undefined : env['KUBECONFIG']),
     namespace: text('namespace'),
     identity: `${env['POD_NAME'] ?? hostname()}-${crypto.randomUUID()}`,
     listen: parseListen(text('listen')),
     workers,
     retryBaseMs: duration('retry-base', 1),
     requestTimeoutMs: duration('request-timeout', 100),
+    leaseDurationMs: wholeSeconds(duration('lease-duration', 3_000)),
     httpHosts: values['http-host'] ?? [],
     allowLoopback: values['allow-loopback'] ?? false,
     logLevel,
@@ -151,6 +160,11 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** A Lease counts in seconds. */
+function wholeSeconds(ms: number): number {
+  return Math.ceil(ms / 1000) * 1000;
 }
 
 function parseListen(text: string): { host: string; port: number } {

@@ -63,6 +63,7 @@ async function controller(config: ControllerConfig): Promise<number> {
         }),
         namespace: config.namespace,
         identity: config.identity,
+        leaseDurationMs: config.leaseDurationMs,
         workers: config.workers,
         settings: {
           retryBaseMs: config.retryBaseMs,

@@ -78,5 +78,15 @@ export function findCondition(
 }
 
 function shorten(message: string): string {
-  return message.length <= LONGEST_MESSAGE ? message : `${message.slice(0, LONGEST_MESSAGE - 1)}…`;
+  return message.length <= LONGEST_MESSAGE ? message : `${cut(message, LONGEST_MESSAGE - 1)}…`;
+}
+
+/**
+ * At most the first `most` UTF-16 units of a text, and no half character at the end: the API server would keep another
+ * one in its place, and what is read back would differ from what was written for ever.
+ */
+export function cut(text: string, most: number): string {
+  const last = text.charCodeAt(most - 1);
+  const isHalf = text.length > most && last >= 0xd800 && last <= 0xdbff;
+  return text.slice(0, isHalf ? most - 1 : most);
 }

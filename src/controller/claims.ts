@@ -2,12 +2,12 @@ import type { KubeObject } from '../api/meta.ts';
 
 /**
  * Of the objects that are bound to the same UUID in Coder, the oldest one counts. Gives the name of an older one than
- * `object`, so that two never drive the same thing.
+ * `object`, so that two never drive the same thing. One that is being deleted counts until it is gone: it may have to
+ * delete the thing in Coder first.
  */
 export function olderClaim(object: KubeObject, claimants: readonly KubeObject[]): string | undefined {
   const older = claimants
     .filter((other) => other.metadata.uid !== object.metadata.uid)
-    .filter((other) => other.metadata.deletionTimestamp === undefined)
     .find((other) => isOlder(other, object));
   return older?.metadata.name;
 }

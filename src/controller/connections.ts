@@ -94,11 +94,17 @@ export class Connections {
       this.#options.onChange(namespace);
   }
 
-  /** The control plane cannot be used now. */
+  /**
+   * The control plane cannot be used now. The last connection is kept, for deletions, unless another Coder answers in
+   * its place: the token must not be sent there, neither by a deletion nor by the observer.
+   */
   failed(namespace: string, controlPlane: string, cause: Cause): void {
     const before = this.#entries.get(namespace);
     const since = before?.failure?.since ?? this.#options.clock.monotonic();
-    this.#entries.set(namespace, { controlPlane, live: before?.live, failure: { cause, since } });
+    const isAnother = cause.reason === 'DeploymentMismatch';
+    if (isAnother) this.#end(before);
+    const live = isAnother ? undefined : before?.live;
+    this.#entries.set(namespace, { controlPlane, live, failure: { cause, since } });
     if (before?.failure?.cause.message !== cause.message) this.#options.onChange(namespace);
   }
 

@@ -1,6 +1,7 @@
 import type { Cause, Verdict } from '../api/conditions.ts';
 import type { ReconcilingReason } from '../api/reasons.ts';
 import type { CoderError, CoderErrorKind } from '../coder/errors.ts';
+import { reconciling, type CommonInput, type CommonStatus } from './report.ts';
 import { after, withBackoff, type Rest } from './step.ts';
 
 /** What a failed call to Coder means for the object on whose behalf it was made. */
@@ -10,6 +11,23 @@ export interface Failure {
   readonly rest: Rest;
   /** The fault is of the connection and not of this object: the control plane has to be looked at. */
   readonly isOfConnection: boolean;
+}
+
+/**
+ * What an object says after a failed call. One of which nothing is asked keeps saying what was true when the fault is
+ * not its own: neither a restart of Coder nor a rate limit may turn a thousand objects red. And when it is this process
+ * that ends, there is nothing to say at all.
+ */
+export function reportFailure<Status extends CommonStatus>(
+  input: CommonInput<Status>,
+  status: Status,
+  error: CoderError,
+  isAtRest: boolean,
+): { readonly status: Status; readonly rest: Rest } {
+  const failure = failureOf(error);
+  const isOthers = failure.isOfConnection || error.kind === 'RateLimited';
+  if (error.kind === 'Aborted' || (isAtRest && isOthers)) return { status, rest: failure.rest };
+  return reconciling(input, status, failure.cause, failure.rest, { synced: failure.synced });
 }
 
 interface Rule {

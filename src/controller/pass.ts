@@ -95,7 +95,11 @@ export async function runPass<
           break;
         }
         case 'write': {
-          if (hasWritten) return { until: 'time', afterMs: 1 };
+          if (hasWritten) {
+            // What the first call brought is recorded before anything else is begun.
+            await writer.writeStatus(resource, server, input.object.status ?? {});
+            return { until: 'time', afterMs: 1 };
+          }
           const pendingOperation: PendingOperation = {
             ...options.announce(step.operation),
             id: randomUUID(),

@@ -1,4 +1,11 @@
-import { conditionsOf, findCondition, type Cause, type Condition, type Verdict } from '../api/conditions.ts';
+import {
+  conditionsOf,
+  cut,
+  findCondition,
+  type Cause,
+  type Condition,
+  type Verdict,
+} from '../api/conditions.ts';
 import { annotations } from '../api/kinds.ts';
 import type { KubeObject } from '../api/meta.ts';
 import type { ReconcilingReason, StalledReason } from '../api/reasons.ts';
@@ -27,10 +34,24 @@ export const synced: Verdict['synced'] = {
   message: 'The last exchange with Coder worked',
 };
 
+/** Longest value of the annotation that a status holds, in characters. */
+const LONGEST_REQUEST = 256;
+
+/** Nothing was exchanged with Coder, for this cause. */
+export function notSynced(cause: Cause): Verdict['synced'] {
+  return { status: 'False', ...cause };
+}
+
 /** The value of the annotation by which a person asks to have the wish carried out again, if it is new. */
 export function newRequest(input: CommonInput<CommonStatus>): string | undefined {
-  const requested = input.object.metadata.annotations?.[annotations.reconcileRequestedAt]?.slice(0, 256);
+  const requested = requestOf(input.object);
   return requested === input.object.status?.lastHandledReconcileAt ? undefined : requested;
+}
+
+/** The value of that annotation as a status can hold it. */
+export function requestOf(object: KubeObject): string | undefined {
+  const requested = object.metadata.annotations?.[annotations.reconcileRequestedAt];
+  return requested === undefined ? undefined : cut(requested, LONGEST_REQUEST);
 }
 
 /** The status with the conditions that a verdict means. */
@@ -84,8 +105,13 @@ export function stalled<Status extends CommonStatus>(
   status: Status,
   cause: Cause<StalledReason>,
   rest: Rest = untilWoken,
+  options: { readonly synced?: Verdict['synced'] } = {},
 ): ReportStep<Status> {
-  const verdict: Verdict = { ready: { status: 'False', ...cause }, synced, stalled: cause };
+  const verdict: Verdict = {
+    ready: { status: 'False', ...cause },
+    synced: options.synced ?? synced,
+    stalled: cause,
+  };
   return report(input, status, verdict, rest, warning(input, 'Stalled', cause));
 }
 
@@ -98,11 +124,12 @@ export function withoutConnection<Status extends CommonStatus>(
 ): ReportStep<Status> {
   if (connection.state === 'none') {
     const message = `There is no CoderControlPlane in the namespace ${input.object.metadata.namespace ?? ''}: apply one, and this goes on by itself`;
-    return reconciling(input, status, { reason: 'WaitingForDependency', message }, untilWoken);
+    const missing = { reason: 'WaitingForDependency' as const, message };
+    return reconciling(input, status, missing, untilWoken, { synced: notSynced(missing) });
   }
   const message = `The control plane ${connection.controlPlane} is not ready: ${connection.cause.message}`;
   const cause = { reason: 'ControlPlaneNotReady' as const, message };
-  const failing: Verdict['synced'] = { status: 'False', ...cause };
+  const failing = notSynced(cause);
   if (hasPendingWork) return reconciling(input, status, cause, untilWoken, { synced: failing });
   // At rest an object keeps saying what was true: a restart of Coder must not turn a thousand objects red.
   const leftMs = input.settings.stalenessMs - connection.sinceMs;

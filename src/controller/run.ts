@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly namespace: string;
   /** New for every process. */
   readonly identity: string;
+  /** After so many milliseconds without a sign of life another process takes over; whole seconds. */
+  readonly leaseDurationMs: number;
   readonly workers: number;
   readonly settings: Settings;
   readonly hosts: HostPolicy;
@@ -75,6 +77,9 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     identity,
     clock,
     logger,
+    leaseDurationMs: options.leaseDurationMs,
+    renewDeadlineMs: (options.leaseDurationMs * 2) / 3,
+    retryPeriodMs: (options.leaseDurationMs * 2) / 15,
     onTransition: (state) => options.onLeading?.(state.leading),
   });
   try {

@@ -1,3 +1,4 @@
+import { findCondition } from '../api/conditions.ts';
 import {
   controlPlanes,
   finalizers,
@@ -9,7 +10,7 @@ import {
 } from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { objectKey } from '../kube/objects.ts';
-import type { StoreEvent } from '../kube/store.ts';
+import type { Store, StoreEvent } from '../kube/store.ts';
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
 import type { Stores } from './stores.ts';
 import type { TemplateRecord } from './template/input.ts';
@@ -62,6 +63,7 @@ export class Wakeups {
     const { object, previous } = event;
     if (event.type !== 'deleted') this.#wakeUnlessOwn(templates, object);
     this.#finalizerEvent(event, finalizers.template);
+    if (event.type === 'deleted') this.#wakeDuplicates(templates, this.#options.stores.templates, object);
     const moved = object.status?.activeVersion?.id !== previous?.status?.activeVersion?.id;
     if (event.type === 'modified' && moved)
       this.#wakeUsers(object.metadata.namespace ?? '', object.metadata.name);
@@ -72,6 +74,7 @@ export class Wakeups {
     if (event.type !== 'deleted') this.#wakeUnlessOwn(workspaces, object);
     this.#finalizerEvent(event, finalizers.workspace);
     if (event.type !== 'deleted') return;
+    this.#wakeDuplicates(workspaces, this.#options.stores.workspaces, object);
     // A template that is being deleted waits for the last workspace.
     for (const template of this.#options.stores.templates.byIndex(
       'namespace',
@@ -116,6 +119,18 @@ export class Wakeups {
       const uses =
         object.spec.templateName === template && object.metadata.name.startsWith(`${organization ?? ''}.`);
       if (waits && uses) this.#wake(workspaces, object, priorities.change);
+    }
+  }
+
+  /** Objects that had to leave their thing in Coder to an older one: that may have been the one that is gone now. */
+  #wakeDuplicates<T extends CoderTemplate | CoderWorkspace>(
+    resource: ResourceType,
+    store: Store<T>,
+    gone: KubeObject,
+  ): void {
+    for (const object of store.byIndex('namespace', gone.metadata.namespace ?? '')) {
+      const isDuplicate = findCondition(object.status?.conditions, 'Stalled')?.reason === 'DuplicateClaim';
+      if (isDuplicate) this.#wake(resource, object, priorities.change);
     }
   }
 

@@ -90,5 +90,9 @@ export function trimmed<T extends KubeObject>(object: T): T {
 }
 
 function without<T extends object>(object: T, key: string): T {
-  return Object.fromEntries(Object.entries(object).filter(([name]) => name !== key)) as T;
+  const copy: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(object)) {
+    if (name !== key) copy[name] = value;
+  }
+  return copy as T;
 }

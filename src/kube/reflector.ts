@@ -7,7 +7,7 @@ import type { KubeClient, SelectOptions } from './client.ts';
 import { isAborted } from './deadline.ts';
 import { errorFromStatus, isGone, isTooLargeResourceVersion, KubeError, type KubeCall } from './errors.ts';
 import { LineSplitter } from './lines.ts';
-import { apiVersionOf, type KubeList } from './objects.ts';
+import { apiVersionOf, trimmed, type KubeList } from './objects.ts';
 import type { Store } from './store.ts';
 
 export type ReflectorState = 'stopped' | 'listing' | 'watching' | 'backoff';
@@ -233,11 +233,15 @@ export class Reflector<T extends KubeObject> {
     if (resourceVersion !== undefined) this.#resourceVersion = resourceVersion;
   }
 
-  /** Items of a list come without apiVersion and kind. */
+  /**
+   * Items of a list come without apiVersion and kind. Trimmed here, page by page, although the store would do it too:
+   * for all objects at once it would hold the event loop for too long.
+   */
   #complete(object: T): T {
-    if (object.apiVersion !== undefined && object.kind !== undefined) return object;
     const { resource } = this.#options;
-    return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
+    const lean = trimmed(object);
+    if (lean.apiVersion !== undefined && lean.kind !== undefined) return lean;
+    return { ...lean, apiVersion: apiVersionOf(resource), kind: resource.kind };
   }
 
   #broken(why: string): KubeError {

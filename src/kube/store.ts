@@ -232,7 +232,7 @@ export class Store<T extends KubeObject> {
   }
 
   #emit(event: StoreEvent<T>): void {
-    for (const handler of [...this.#handlers]) {
+    for (const handler of this.#handlers) {
       try {
         handler(event);
       } catch (error) {

@@ -1,16 +1,23 @@
 import { expect } from 'chai';
 import { until } from '../../hack/stack/wait.ts';
 import type { Operator } from '../../hack/stack/operator.ts';
-import { Gate, type Stop } from '../support/gate.ts';
+import { Gate, type GateRequest, type Stop } from '../support/gate.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
 import { isReady, SMALL, Tenant } from '../support/tenant.ts';
 
-/** Whatever breaks, the end is what was wished, and Coder saw each build once. */
+/**
+ * Whatever breaks, the end is what was wished, and Coder saw each build once.
+ *
+ * Each crash is tried at two moments, on objects of their own: before Coder gets the request, and after Coder has acted
+ * and before the answer is seen.
+ */
 describe('crashes', function () {
   this.timeout(120_000);
+  const moments: readonly Stop[] = ['before', 'after'];
   let tenant: Tenant;
   let gate: Gate;
   let operator: Operator;
+  const ids = new Map<Stop, string>();
 
   before(async function () {
     this.timeout(SERVERS_WITHIN_MS);
@@ -26,107 +33,117 @@ describe('crashes', function () {
     await gate.close();
   });
 
-  const isCreate = (method: string, path: string): boolean =>
-    method === 'POST' && /^\/api\/v2\/users\/[^/]+\/workspaces$/.test(path);
-  const isBuild = (method: string, path: string): boolean =>
-    method === 'POST' && /^\/api\/v2\/workspaces\/[^/]+\/builds$/.test(path);
+  const nameOf = (stop: Stop): string => `${tenant.tag}${stop}`;
+  const isBuildOf =
+    (stop: Stop) =>
+    ({ method, path }: GateRequest): boolean =>
+      method === 'POST' && path === `/api/v2/workspaces/${ids.get(stop) ?? ''}/builds`;
 
-  const moments: readonly { readonly stop: Stop; readonly text: string }[] = [
-    { stop: 'before', text: 'before Coder gets the request' },
-    { stop: 'after', text: 'after Coder has acted and before the answer is seen' },
-  ];
-
-  /** Kills the operator at the request and starts it again. */
-  async function killAt(stopped: Promise<void>): Promise<void> {
-    await stopped;
+  /** Kills the operator when every one of these requests was stopped, and starts it again. */
+  async function killAt(stopped: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(stopped);
     await operator.kill();
     await operator.start();
   }
 
-  for (const { stop, text } of moments) {
-    it(`makes one workspace with one build when it is killed at create, ${text}`, async () => {
-      const name = `${tenant.tag}${stop}`;
-      const stopped = gate.stopNext(stop, isCreate);
-      await tenant.apply(tenant.workspace({ running: true }, name));
-      await killAt(stopped);
+  function untilRunning(stop: Stop, running: boolean): ReturnType<Tenant['untilWorkspace']> {
+    return tenant.untilWorkspace((w) => isReady(w) && w.status?.running === running, 90_000, nameOf(stop));
+  }
 
-      const ready = await tenant.untilWorkspace(isReady, 90_000, name);
-      expect(ready.status?.origin).to.equal('Created');
-      expect(await tenant.builds(ready.status?.id ?? '')).to.deep.equal(['start']);
-      const all = await tenant.coder.workspaces({ query: `owner:${tenant.owner} name:${name}` });
-      expect(all.count).to.equal(1);
-    });
-
-    it(`builds once when it is killed at stop and at start, ${text}`, async () => {
-      const name = `${tenant.tag}${stop}`;
-      const stopStopped = gate.stopNext(stop, isBuild);
-      await tenant.apply(tenant.workspace({ running: false }, name));
-      await killAt(stopStopped);
-      await tenant.untilWorkspace((w) => isReady(w) && w.status?.running === false, 90_000, name);
-
-      const startStopped = gate.stopNext(stop, isBuild);
-      await tenant.apply(tenant.workspace({ running: true }, name));
-      await killAt(startStopped);
-      const ready = await tenant.untilWorkspace(
-        (w) => isReady(w) && w.status?.running === true,
-        90_000,
-        name,
+  it('makes each workspace, template and first version once when it is killed at their creation', async () => {
+    const post =
+      (path: RegExp, text: string) =>
+      (r: GateRequest): boolean =>
+        r.method === 'POST' && path.test(r.path) && r.body.includes(text);
+    const filesOf = (stop: Stop): object => ({ 'main.tf': `resource "terraform_data" "${stop}" {}\n` });
+    const versionName = new Map<Stop, string>();
+    // Versions are told apart by the name that the first announcement gives them.
+    const traps = moments.flatMap((stop) => [
+      gate.stopNext(stop, post(/\/users\/[^/]+\/workspaces$/, `"${nameOf(stop)}"`)),
+      gate.stopNext(stop, post(/\/templates$/, `"${tenant.tag}t${stop}"`)),
+    ]);
+    await tenant.apply(
+      ...moments.map((stop) => tenant.workspace({ running: true }, nameOf(stop))),
+      ...moments.map((stop) => tenant.template({ files: SMALL }, `${tenant.tag}t${stop}`)),
+    );
+    for (const stop of moments) {
+      traps.push(gate.stopNext(stop, post(/\/templateversions$/, 'k8s-')));
+      await tenant.apply(tenant.template({ files: filesOf(stop) }, `${tenant.tag}v${stop}`));
+      const announced = await tenant.untilTemplate(
+        (t) => t.status?.pendingVersion !== undefined,
+        30_000,
+        `${tenant.tag}v${stop}`,
       );
-      expect(await tenant.builds(ready.status?.id ?? '')).to.deep.equal(['start', 'stop', 'start']);
-    });
+      versionName.set(stop, announced.status?.pendingVersion?.name ?? '');
+      await traps.at(-1);
+    }
+    await killAt(traps);
 
-    it(`makes one template with one version when it is killed at its creation, ${text}`, async () => {
-      const name = `${tenant.tag}t${stop}`;
-      const stopped = gate.stopNext(stop, (method, path) => method === 'POST' && path.endsWith('/templates'));
-      await tenant.apply(tenant.template({ files: SMALL }, name));
-      await killAt(stopped);
-      const ready = await tenant.untilTemplate(isReady, 90_000, name);
-      expect(ready.status?.origin).to.equal('Created');
-    });
+    for (const stop of moments) {
+      const workspace = await untilRunning(stop, true);
+      ids.set(stop, workspace.status?.id ?? '');
+      expect(workspace.status?.origin).to.equal('Created');
+      expect(await tenant.builds(workspace.status?.id ?? ''), stop).to.deep.equal(['start']);
+      const all = await tenant.coder.workspaces({ query: `owner:${tenant.owner} name:${nameOf(stop)}` });
+      expect(all.count, stop).to.equal(1);
 
-    it(`imports a first version once when it is killed at its upload, ${text}`, async () => {
-      const name = `${tenant.tag}v${stop}`;
-      const stopped = gate.stopNext(
-        stop,
-        (method, path) => method === 'POST' && path.endsWith('/templateversions'),
-      );
-      const files = { 'main.tf': `resource "terraform_data" "${stop}" {}\n` };
-      await tenant.apply(tenant.template({ files }, name));
-      await killAt(stopped);
-      const ready = await tenant.untilTemplate(isReady, 90_000, name);
+      const template = await tenant.untilTemplate(isReady, 60_000, `${tenant.tag}t${stop}`);
+      expect(template.status?.origin).to.equal('Created');
+      await tenant.untilTemplate(isReady, 60_000, `${tenant.tag}v${stop}`);
       const jobs = await tenant.coder.provisionerJobs(tenant.stack.coder.accounts.organizationId, {
         limit: 100,
       });
-      const imports = jobs.filter(
-        (j) =>
-          j.type === 'template_version_import' &&
-          j.metadata?.template_version_name === ready.status?.activeVersion?.name,
-      );
-      expect(imports).to.have.length(1);
-    });
+      const imports = jobs.filter((j) => j.metadata?.template_version_name === versionName.get(stop));
+      expect(imports, `imports of ${stop}`).to.have.length(1);
+    }
+  });
 
-    it(`deletes once when it is killed at delete, ${text}`, async () => {
-      const name = `${tenant.tag}${stop}`;
-      const before = await tenant.untilWorkspace(isReady, 30_000, name);
-      const stopped = gate.stopNext(stop, isBuild);
-      await tenant.kubectl('delete', 'cws', tenant.workspaceName(name), '--wait=false');
-      await killAt(stopped);
+  it('stops once when it is killed at the stop', async () => {
+    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    await tenant.apply(...moments.map((stop) => tenant.workspace({ running: false }, nameOf(stop))));
+    await killAt(stopped);
+    for (const stop of moments) {
+      await untilRunning(stop, false);
+      expect(await tenant.builds(ids.get(stop) ?? ''), stop).to.deep.equal(['start', 'stop']);
+    }
+  });
+
+  it('starts once when it is killed at the start', async () => {
+    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    await tenant.apply(...moments.map((stop) => tenant.workspace({ running: true }, nameOf(stop))));
+    await killAt(stopped);
+    for (const stop of moments) {
+      await untilRunning(stop, true);
+      expect(await tenant.builds(ids.get(stop) ?? ''), stop).to.deep.equal(['start', 'stop', 'start']);
+    }
+  });
+
+  it('deletes once when it is killed at the deletion', async () => {
+    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    await tenant.kubectl(
+      'delete',
+      'cws',
+      ...moments.map((stop) => tenant.workspaceName(nameOf(stop))),
+      '--wait=false',
+    );
+    await killAt(stopped);
+    for (const stop of moments) {
       const deleted = await until(
         async () => {
-          const w = await tenant.coder.workspace(before.status?.id ?? '', { includeDeleted: true });
-          return w.latest_build.status === 'deleted' ? true : undefined;
+          const workspace = await tenant.coder.workspace(ids.get(stop) ?? '', { includeDeleted: true });
+          return workspace.latest_build.status === 'deleted' ? true : undefined;
         },
         { withinMs: 60_000 },
       );
-      expect(deleted).to.equal(true);
-      expect(await tenant.builds(before.status?.id ?? '')).to.deep.equal([
+      expect(deleted, stop).to.equal(true);
+      expect(await tenant.builds(ids.get(stop) ?? ''), stop).to.deep.equal([
         'start',
         'stop',
         'start',
         'delete',
       ]);
-    });
-  }
+    }
+  });
 
   it('gets there when Coder is killed in the middle of a build and comes back', async () => {
     const name = `${tenant.tag}slow`;

@@ -3,24 +3,31 @@ import { createServer, request, type IncomingMessage, type Server, type ServerRe
 /** What happens to a request that the gate was told to stop. */
 export type Stop = 'before' | 'after';
 
+/** A request, as a trap sees it. */
+export interface GateRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly body: string;
+}
+
 interface Trap {
-  readonly matches: (method: string, path: string) => boolean;
+  readonly matches: (request: GateRequest) => boolean;
   readonly stop: Stop;
   readonly sprung: () => void;
 }
 
 /**
- * Stands between the operator and Coder and can stop one request: before Coder gets it, or after Coder has acted and
+ * Stands between the operator and Coder and can stop requests: before Coder gets them, or after Coder has acted and
  * before the answer gets back. A stopped request never gets an answer.
  */
 export class Gate {
   readonly #server: Server;
   readonly #target: URL;
-  #trap: Trap | undefined;
+  #traps: Trap[] = [];
 
   private constructor(target: URL) {
     this.#target = target;
-    this.#server = createServer((incoming, outgoing) => this.#pass(incoming, outgoing));
+    this.#server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing));
   }
 
   static async open(target: string): Promise<Gate> {
@@ -38,7 +45,7 @@ export class Gate {
   /** Resolves when the next such request was stopped. One request springs it, then it is gone. */
   stopNext(stop: Stop, matches: Trap['matches']): Promise<void> {
     return new Promise((resolve) => {
-      this.#trap = { stop, matches, sprung: resolve };
+      this.#traps.push({ stop, matches, sprung: resolve });
     });
   }
 
@@ -47,27 +54,28 @@ export class Gate {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  #pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const { method = 'GET', url = '/' } = incoming;
-    const trap = this.#trap?.matches(method, url) === true ? this.#trap : undefined;
-    if (trap !== undefined) this.#trap = undefined;
+  async #pass(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const { method = 'GET', url: path = '/' } = incoming;
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const trap = this.#traps.find((t) => t.matches({ method, path, body: body.toString('latin1') }));
+    this.#traps = this.#traps.filter((t) => t !== trap);
     if (trap?.stop === 'before') {
       trap.sprung();
       return;
     }
-    const forwarded = request(
-      { host: this.#target.hostname, port: this.#target.port, method, path: url, headers: incoming.headers },
-      (answer) => {
-        if (trap !== undefined) {
-          answer.resume();
-          answer.once('end', () => trap.sprung());
-          return;
-        }
-        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(outgoing);
-      },
-    );
+    const { hostname: host, port } = this.#target;
+    const forwarded = request({ host, port, method, path, headers: incoming.headers }, (answer) => {
+      if (trap !== undefined) {
+        answer.resume();
+        answer.once('end', () => trap.sprung());
+        return;
+      }
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
     forwarded.once('error', () => outgoing.destroy());
-    incoming.pipe(forwarded);
+    forwarded.end(body);
   }
 }

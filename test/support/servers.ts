@@ -11,20 +11,19 @@ export const SERVERS_WITHIN_MS = 900_000;
 
 /** Flags with which the tests' operator runs: short waits, so that a test sees a retry within seconds. */
 const OPERATOR_ARGS = [
-  '--retry-base',
-  '2s',
-  '--request-timeout',
-  '4s',
-  '--log-format',
-  'text',
-  '--log-level',
-  'debug',
+  ...['--retry-base', '2s', '--request-timeout', '4s', '--lease-duration', '6s'],
+  ...['--log-format', 'text', '--log-level', 'debug'],
 ];
 
 /** Kubernetes with our CRDs and RBAC, and Coder. */
 export function servers(): Promise<Stack> {
   full ??= (async () => {
-    const stack = await startStack({ auditLog: true, progress: terminalProgress() });
+    const stack = await startStack({
+      auditLog: true,
+      progress: terminalProgress(),
+      // An abandoned job is looked for every second instead of every minute.
+      coderSettings: { env: { CODER_JOB_HANG_DETECTOR_INTERVAL: '1s' } },
+    });
     await installOperator(stack.kubernetes);
     return stack;
   })();

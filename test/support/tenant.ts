@@ -187,7 +187,9 @@ export class Tenant {
     const found = await until(
       async () => {
         last = await this.kube.get<T>(resource, this.namespace, name);
-        if (last.status !== undefined) assertConditions(last.status, last.metadata.generation ?? 0);
+        if ((last.status?.observedGeneration ?? -1) !== -1 && last.status !== undefined) {
+          assertConditions(last.status, last.metadata.generation ?? 0);
+        }
         return isSo(last) ? last : undefined;
       },
       { withinMs, everyMs: 50 },

@@ -1,10 +1,10 @@
 import { annotations, finalizers } from '../../api/kinds.ts';
 import { pollIntervalOf } from '../../api/effective.ts';
 import type { Cause } from '../../api/conditions.ts';
-import type { ReconcilingReason } from '../../api/reasons.ts';
+import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import { failureOf } from '../failure.ts';
-import { newRequest, reconciling, report, stalled, synced } from '../report.ts';
-import { after, untilWoken } from '../step.ts';
+import { newRequest, notSynced, reconciling, report, stalled, synced } from '../report.ts';
+import { after, untilWoken, type Rest } from '../step.ts';
 import type { ControlPlaneDraft, ControlPlaneInput, ControlPlaneStep } from './input.ts';
 
 /** A Secret that is missing or wrong is read again after this time, since Secrets are not watched. */
@@ -23,10 +23,15 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
 
   if (facts.olderOne !== undefined) {
     if (isHeld) return { do: 'finalizer', present: false };
-    return stalled(input, status, {
-      reason: 'AnotherControlPlane',
-      message: `The namespace has the older control plane ${facts.olderOne}, and holds one only: delete one of them, or put this one in a namespace of its own`,
-    });
+    return refusing(
+      input,
+      status,
+      {
+        reason: 'AnotherControlPlane',
+        message: `The namespace has the older control plane ${facts.olderOne}, and holds one only: delete one of them, or put this one in a namespace of its own`,
+      },
+      untilWoken,
+    );
   }
   // The connection stays while anything in the namespace has still to be deleted through it.
   const mustHold = facts.held.count > 0;
@@ -37,7 +42,7 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
   if (facts.secret === undefined) return { do: 'read', fact: 'secret' };
   const { secret } = facts;
   if (secret.state === 'forbidden') {
-    return stalled(input, status, sentence(secret.cause), after(SECRET_AGAIN_MS));
+    return refusing(input, status, sentence(secret.cause), after(SECRET_AGAIN_MS));
   }
   if (secret.state === 'wrong') return failing(input, status, sentence(secret.cause), SECRET_AGAIN_MS);
 
@@ -58,10 +63,11 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
   if (handshake.state === 'failed') {
     const { cause } = failureOf(handshake.error);
     const again = handshake.error.kind === 'Unauthorized' ? TOKEN_AGAIN_MS : CODER_AGAIN_MS;
-    return failing(input, { ...status, url }, sentence(cause), again);
+    const where = { ...cause, message: `Coder at ${url}: ${cause.message}` };
+    return failing(input, { ...status, url }, where, again);
   }
   if (handshake.state === 'otherDeployment') {
-    return stalled(
+    return refusing(
       input,
       status,
       {
@@ -96,13 +102,23 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
   );
 }
 
+/** Stalled, without any exchange with Coder to speak of. */
+function refusing(
+  input: ControlPlaneInput,
+  status: ControlPlaneDraft,
+  cause: Cause<StalledReason>,
+  rest: Rest,
+): ControlPlaneStep {
+  return stalled(input, status, cause, rest, { synced: notSynced(cause) });
+}
+
 function failing(
   input: ControlPlaneInput,
   status: ControlPlaneDraft,
   cause: Cause<ReconcilingReason>,
   againMs: number,
 ): ControlPlaneStep {
-  return reconciling(input, status, cause, after(againMs), { synced: { status: 'False', ...cause } });
+  return reconciling(input, status, cause, after(againMs), { synced: notSynced(cause) });
 }
 
 /** Causes are written to follow a colon; a condition's message begins a sentence. */

@@ -105,16 +105,18 @@ export class ControlPlaneReconciler {
       connections.failed(namespace, name, secret.cause);
       return;
     }
-    const known = this.#clients.get(namespace);
-    if (handshake === undefined || known === undefined) return;
+    if (handshake === undefined) return;
     switch (handshake.state) {
-      case 'connected':
+      case 'connected': {
+        const client = this.#clients.get(namespace)?.client;
+        if (client === undefined) throw new TypeError('There is no handshake without a client');
         connections.connected(namespace, name, {
-          client: known.client,
+          client,
           fact: { deploymentID: handshake.deploymentID, userID: handshake.user.id, url: handshake.url },
           pollIntervalMs: pollIntervalOf(object.spec),
         });
         break;
+      }
       case 'otherDeployment':
         connections.failed(namespace, name, {
           reason: 'DeploymentMismatch',
@@ -169,6 +171,8 @@ export class ControlPlaneReconciler {
       const me = await client.me({ signal, counted: false });
       return { state: 'connected', url, version, deploymentID, user: { id: me.id, name: me.username } };
     } catch (error) {
+      // It is this process that ends: nothing was learnt of Coder.
+      if (error instanceof CoderError && error.kind === 'Aborted') throw error;
       if (error instanceof CoderError) return { state: 'failed', error };
       // An address, token or certificate that cannot be used at all.
       if (error instanceof OperatorError) return { state: 'unusable', message: error.message };

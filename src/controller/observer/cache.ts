@@ -1,7 +1,7 @@
-import { sameRecord, type WorkspaceRecord } from './record.ts';
+import { sameRecord } from './record.ts';
 
-interface Entry {
-  readonly record: WorkspaceRecord;
+interface Entry<T> {
+  readonly record: T;
   /** Monotonic time at which the request that brought the record was sent. */
   readonly asOf: number;
 }
@@ -15,15 +15,15 @@ export interface ListChange {
 }
 
 /**
- * What is known of every workspace in one Coder.
+ * What is known of every workspace, or every template, in one Coder.
  *
  * Answers may overtake each other: a list that was asked for before our own write came back knows less than the answer
  * to the write. So each record carries the time its request was sent, and an older one never replaces a newer one.
  */
-export class WorkspaceCache {
-  readonly #entries = new Map<string, Entry>();
+export class RecordCache<T extends { readonly id: string }> {
+  readonly #entries = new Map<string, Entry<T>>();
 
-  get(id: string): WorkspaceRecord | undefined {
+  get(id: string): T | undefined {
     return this.#entries.get(id)?.record;
   }
 
@@ -32,20 +32,20 @@ export class WorkspaceCache {
   }
 
   /** Takes a record in; true when it says something new. */
-  put(record: WorkspaceRecord, asOf: number): boolean {
+  put(record: T, asOf: number): boolean {
     const before = this.#entries.get(record.id);
     if (before !== undefined && before.asOf > asOf) return false;
     this.#entries.set(record.id, { record, asOf });
     return before === undefined || !sameRecord(before.record, record);
   }
 
-  /** Forgets a workspace that is proven to be gone. */
+  /** Forgets what is not seen any more; whoever asks for it reads it afresh. */
   forget(id: string): void {
     this.#entries.delete(id);
   }
 
   /** Takes a whole list in that was asked for at `asOf`. */
-  putAll(records: readonly WorkspaceRecord[], asOf: number): ListChange {
+  putAll(records: readonly T[], asOf: number): ListChange {
     const changed = records.filter((r) => this.put(r, asOf)).map((r) => r.id);
     const listed = new Set(records.map((r) => r.id));
     const missing: string[] = [];
@@ -56,10 +56,5 @@ export class WorkspaceCache {
       missing.push(id);
     }
     return { changed, missing };
-  }
-
-  /** Workspaces of a template, by id. */
-  ofTemplate(templateID: string): WorkspaceRecord[] {
-    return [...this.#entries.values()].map((e) => e.record).filter((r) => r.templateID === templateID);
   }
 }

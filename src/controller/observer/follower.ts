@@ -18,6 +18,8 @@ export interface FollowerOptions {
 interface Followed {
   readonly intervalMs: number;
   readonly dueAt: number;
+  /** When it was last asked for: an answer that was asked for before says nothing about the build that is meant. */
+  readonly since: number;
 }
 
 /** A build is looked at after this long at first, then more and more seldom, up to `SLOWEST_MS`. */
@@ -45,8 +47,14 @@ export class Follower {
 
   /** Follows a workspace until its build ends. Following it twice is following it once. */
   follow(id: string): void {
-    if (this.#followed.has(id)) return;
-    this.#followed.set(id, { intervalMs: FASTEST_MS, dueAt: this.#options.clock.monotonic() + FASTEST_MS });
+    const since = this.#options.clock.monotonic();
+    const before = this.#followed.get(id);
+    this.#followed.set(
+      id,
+      before === undefined
+        ? { intervalMs: FASTEST_MS, dueAt: since + FASTEST_MS, since }
+        : { ...before, since },
+    );
     this.#wake?.();
   }
 
@@ -107,7 +115,8 @@ export class Follower {
   }
 
   #took(id: string, record: WorkspaceRecord | undefined, askedAt: number): void {
-    if (record !== undefined && this.#options.isUnderWay(record)) this.#again(id);
+    const isUnderWay = record !== undefined && this.#options.isUnderWay(record);
+    if (isUnderWay || this.#following(id).since >= askedAt) this.#again(id);
     else this.#followed.delete(id);
     this.#options.onRead(id, record, askedAt);
   }
@@ -120,11 +129,12 @@ export class Follower {
   #again(id: string, atLeastMs = 0): void {
     if (!this.#followed.has(id)) return;
     const intervalMs = Math.max(atLeastMs, Math.min(SLOWEST_MS, this.#following(id).intervalMs * GROWTH));
-    this.#followed.set(id, { intervalMs, dueAt: this.#options.clock.monotonic() + intervalMs });
+    const dueAt = this.#options.clock.monotonic() + intervalMs;
+    this.#followed.set(id, { ...this.#following(id), intervalMs, dueAt });
     this.#wake?.();
   }
 
   #following(id: string): Followed {
-    return this.#followed.get(id) ?? { intervalMs: FASTEST_MS, dueAt: Infinity };
+    return this.#followed.get(id) ?? { intervalMs: FASTEST_MS, dueAt: Infinity, since: -Infinity };
   }
 }

@@ -6,7 +6,7 @@ import { isGone, isNotFound } from '../../coder/errors.ts';
 import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
 import type { TemplateRecord } from '../template/input.ts';
 import { templateRecordOf } from '../template/records.ts';
-import { WorkspaceCache } from './cache.ts';
+import { RecordCache } from './cache.ts';
 import { Follower } from './follower.ts';
 import { buildRecordOf, isActive, recordOf, type WorkspaceRecord } from './record.ts';
 
@@ -38,8 +38,8 @@ const WHOLE_LIST = { timeoutMs: 120_000, counted: false } as const;
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #follower: Follower;
-  readonly workspaces = new WorkspaceCache();
-  #templates = new Map<string, TemplateRecord>();
+  readonly workspaces = new RecordCache<WorkspaceRecord>();
+  readonly #templates = new RecordCache<TemplateRecord>();
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -87,8 +87,9 @@ export class Observer {
     return record;
   }
 
-  learnTemplate(record: TemplateRecord): void {
-    this.#templates.set(record.id, record);
+  /** The same for a template. */
+  learnTemplate(record: TemplateRecord, askedAt: number): void {
+    this.#templates.put(record, askedAt);
   }
 
   /** Follows a workspace's build until it ends. */
@@ -128,14 +129,10 @@ export class Observer {
     const { changed, missing } = this.workspaces.putAll(records, askedAt);
     for (const id of [...changed, ...missing]) onWorkspace(id);
 
-    const templates = new Map(
-      (await client.templates({ signal, counted: false })).map((t) => [t.id, templateRecordOf(t)]),
-    );
-    const before = this.#templates;
-    this.#templates = templates;
-    for (const id of new Set([...before.keys(), ...templates.keys()])) {
-      if (JSON.stringify(before.get(id)) !== JSON.stringify(templates.get(id))) onTemplate(id);
-    }
+    const templatesAskedAt = clock.monotonic();
+    const templates = await client.templates({ signal, counted: false });
+    const seen = this.#templates.putAll(templates.map(templateRecordOf), templatesAskedAt);
+    for (const id of [...seen.changed, ...seen.missing]) onTemplate(id);
   }
 }
 

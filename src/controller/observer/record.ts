@@ -70,8 +70,8 @@ export function buildRecordOf(build: WorkspaceBuild): BuildRecord {
   };
 }
 
-/** Whether two looks at a workspace say the same, in everything that a rule or a status field depends on. */
-export function sameRecord(a: WorkspaceRecord, b: WorkspaceRecord): boolean {
+/** Whether two looks at a thing say the same, in everything that a rule or a status field depends on. */
+export function sameRecord<T extends object>(a: T, b: T): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 

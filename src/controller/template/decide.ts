@@ -1,9 +1,9 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { InvalidNameError, parseTemplateName, type TemplateName } from '../../api/names.ts';
-import { newRequest, reconciling, stalled, withoutConnection } from '../report.ts';
+import { newRequest, notSynced, reconciling, stalled, withoutConnection } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, withBackoff } from '../step.ts';
+import { after, untilWoken, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles } from './files.ts';
@@ -25,7 +25,8 @@ export function decideTemplate(input: TemplateInput): TemplateStep {
     name = parseTemplateName(object.metadata.name);
   } catch (error) {
     if (!(error instanceof InvalidNameError)) throw error;
-    return stalled(input, status, { reason: 'InvalidName', message: error.message });
+    const cause = { reason: 'InvalidName' as const, message: error.message };
+    return stalled(input, status, cause, untilWoken, { synced: notSynced(cause) });
   }
 
   if (object.metadata.deletionTimestamp !== undefined) return decideDeletion(input, name);
@@ -72,6 +73,9 @@ function settle(bound: Bound): TemplateStep {
 
   switch (pending.type) {
     case 'CreateVersion': {
+      // A version that nobody wishes any more may be there or not; it is neither looked nor waited for.
+      const content = contentOf(input.object.spec, status);
+      if (content?.kind !== 'files' || content.versionName !== pending.target) return goOn();
       const fact = status.id === undefined ? 'unattachedVersion' : 'versionByName';
       const sighting = facts[fact];
       if (sighting === undefined) return { do: 'read', fact };
@@ -240,10 +244,11 @@ function decideVersion(
       `Coder has no template version ${content.versionID} (or the operator may not see it): waiting for it`,
     );
   }
-  if (version.templateID !== undefined && version.templateID !== template?.id) {
+  // A template is made on a version of none, and takes only its own from then on.
+  if (version.templateID !== template?.id) {
     return stalled(input, status, {
       reason: 'ImmutableFieldMismatch',
-      message: `The version ${version.name} (${version.id}) belongs to another template, and Coder cannot move it to ${name.template}`,
+      message: `The version ${version.name} (${version.id}) does not belong to the template ${name.template}, and Coder cannot move it there`,
     });
   }
   if (version.jobStatus === 'failed' || version.jobStatus === 'canceled') {

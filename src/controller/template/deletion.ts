@@ -17,13 +17,10 @@ export function decideDeletion(input: TemplateInput, name: TemplateName): Templa
 
   const creating = status.pendingOperation?.type === 'CreateTemplate';
   if (!creating) {
-    if (
-      deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain' &&
-      status.id !== undefined
-    ) {
+    if (status.id === undefined) return release('Nothing in Coder is bound to this object', 'Released');
+    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
       return release(`Kept the template ${name.organization}/${name.template} in Coder`, 'Retained');
     }
-    if (status.id === undefined) return release('No template was created in Coder', 'Released');
   }
   // Removing the CRD deletes every object of it; that must not take the templates along.
   if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };

@@ -28,17 +28,22 @@ export function decideFiles(bound: Bound, content: Files, target: Target): Templ
 
   if (pending?.id !== undefined) {
     if (facts.version?.id !== pending.id) return { do: 'read', fact: 'version' };
-    if (facts.version.version !== undefined)
-      return decideImport(bound, content, target, facts.version.version);
-    return reconciling(
-      input,
-      status,
-      {
-        reason: 'NotVisibleInCoder',
-        message: `Coder does not show the version ${pending.name} any more: the operator may not see it`,
-      },
-      withBackoff,
-    );
+    const { version } = facts.version;
+    if (version === undefined && newRequest(input) === undefined) {
+      return reconciling(
+        input,
+        status,
+        {
+          reason: 'NotVisibleInCoder',
+          message: `Coder does not show the version ${pending.name} any more: the operator may not see it. The annotation coder.com/reconcile-requested-at with a new value has it made again`,
+        },
+        withBackoff,
+      );
+    }
+    // One that belongs elsewhere is of no use: somebody made a template of our name meanwhile, or deleted ours.
+    if (version !== undefined && version.templateID === target.template?.id) {
+      return decideImport(bound, content, target, version);
+    }
   }
   if (target.template !== undefined) {
     if (facts.versionByName?.name !== content.versionName) return { do: 'read', fact: 'versionByName' };

@@ -28,7 +28,7 @@ export function createTemplate(bound: Bound, organizationID: string, version: Ve
   );
 }
 
-/** The step that announces an operation and carries it out. */
+/** The step that announces an operation and carries it out, once the template was looked at in this very pass. */
 export function announced(
   bound: Bound,
   status: TemplateDraft,
@@ -36,6 +36,9 @@ export function announced(
   doing: { readonly reason: 'Progressing' | 'Creating' | 'Importing' | 'Deleting'; readonly message: string },
 ): TemplateStep {
   const { input } = bound;
+  // What is remembered may be of a template that is not there any more: look before anything is sent.
+  const { template } = input.facts;
+  if (template?.seen === 'found' && !template.fresh) return { do: 'read', fact: 'freshTemplate' };
   return {
     do: 'write',
     operation,

@@ -1,17 +1,17 @@
 import { finalizers, templates, type CoderTemplate } from '../../api/kinds.ts';
 import { parseTemplateName } from '../../api/names.ts';
+import type { Clock } from '../../base/clock.ts';
 import { archiveOf } from '../../coder/archive.ts';
 import type { CoderClient } from '../../coder/client.ts';
-import { isNotFound } from '../../coder/errors.ts';
-import type { Template, TemplateVersion } from '../../coder/types.ts';
+import { isForbidden, isNotFound } from '../../coder/errors.ts';
+import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
 import { isBeingUninstalled, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
-import { failureOf } from '../failure.ts';
+import { reportFailure } from '../failure.ts';
 import { NotConnectedError } from '../notconnected.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
-import { reconciling } from '../report.ts';
 import type { Rest } from '../step.ts';
 import { contentOf, PROVISIONER } from './content.ts';
 import { decideTemplate } from './decide.ts';
@@ -26,6 +26,7 @@ import type {
 } from './input.ts';
 import { afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
 import { templateRecordOf, versionRecordOf } from './records.ts';
+import { hasPendingWork } from './status.ts';
 
 export interface TemplateReconcilerOptions {
   readonly context: Context;
@@ -75,9 +76,8 @@ export class TemplateReconciler {
       announce: (operation) => ({ type: operation.type, target: targetOf(operation) }),
       onFailure: (before, operation, error) => {
         context.connections.suspect(namespace, error);
-        const failure = failureOf(error);
-        const status = operation === undefined ? before.object.status : afterFailure(before, error);
-        return reconciling(before, status ?? {}, failure.cause, failure.rest, { synced: failure.synced });
+        const status = operation === undefined ? (before.object.status ?? {}) : afterFailure(before, error);
+        return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
       },
       writer: context.writer,
       assertLeading: context.assertLeading,
@@ -100,32 +100,25 @@ export class TemplateReconciler {
 
   async #read(input: TemplateInput, fact: TemplateFactName): Promise<Partial<TemplateFacts>> {
     const { context } = this.#options;
-    const { signal } = context;
+    const { signal, clock } = context;
     if (fact === 'crdTerminating')
       return { crdTerminating: await isBeingUninstalled(context.kube, templates) };
     const live = this.#live(input);
-    const { client, observer } = live;
+    const { client } = live;
     const { spec, status } = input.object;
     const name = parseTemplateName(input.object.metadata.name);
     const id = status?.id ?? '';
     switch (fact) {
       case 'templateByName':
         return {
-          templateByName: await look(live, () =>
+          templateByName: await look(live, clock, () =>
             client.templateByName(name.organization, name.template, { signal }),
           ),
         };
-      case 'template': {
-        const known = observer.template(id);
-        return {
-          template:
-            known === undefined
-              ? await lookByID(live, id, signal)
-              : { seen: 'found', value: known, fresh: false },
-        };
-      }
+      case 'template':
+        return { template: recall(live, id) ?? (await lookByID(live, clock, id, signal)) };
       case 'freshTemplate':
-        return { template: await lookByID(live, id, signal) };
+        return { template: await lookByID(live, clock, id, signal) };
       case 'organization':
         return { organization: { id: await readOrganization(client, name.organization, signal) } };
       case 'version': {
@@ -153,7 +146,9 @@ export class TemplateReconciler {
       case 'unattachedVersion':
         return { unattachedVersion: { version: await this.#unattachedVersion(input, live) } };
       case 'activeVersionName': {
-        const sighting = input.facts.template ?? input.facts.templateByName;
+        const { template, templateByName } = input.facts;
+        // A template that is created anew by request is gone by its UUID and found by its name.
+        const sighting = template?.seen === 'found' ? template : templateByName;
         const activeID = sighting?.seen === 'found' ? sighting.value.activeVersionID : '';
         const version = await client.templateVersion(activeID, { signal });
         return { activeVersionName: { id: activeID, name: version.name } };
@@ -175,12 +170,7 @@ export class TemplateReconciler {
     const name = parseTemplateName(input.object.metadata.name);
     const organizationID = await readOrganization(live.client, name.organization, signal);
     if (organizationID === undefined || target === undefined) return undefined;
-    const jobs = await live.client.provisionerJobs(organizationID, {
-      limit: JOBS_LOOKED_THROUGH,
-      initiator: live.fact.userID,
-      signal,
-    });
-    for (const job of jobs) {
+    for (const job of await this.#importJobs(organizationID, live)) {
       const versionID = job.input?.template_version_id;
       const isOurs =
         job.type === 'template_version_import' &&
@@ -193,8 +183,23 @@ export class TemplateReconciler {
     return undefined;
   }
 
+  /** The newest jobs of ours; none when the token may not read jobs, which must not hold up anything for ever. */
+  async #importJobs(organizationID: string, live: LiveConnection): Promise<readonly ProvisionerJob[]> {
+    const { signal } = this.#options.context;
+    try {
+      return await live.client.provisionerJobs(organizationID, {
+        limit: JOBS_LOOKED_THROUGH,
+        initiator: live.fact.userID,
+        signal,
+      });
+    } catch (error) {
+      if (isNotFound(error) || isForbidden(error)) return [];
+      throw error;
+    }
+  }
+
   async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
-    const { signal, logger } = this.#options.context;
+    const { signal, logger, clock } = this.#options.context;
     const { client, observer } = this.#live(input);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -225,13 +230,15 @@ export class TemplateReconciler {
             { signal },
           ),
         );
-        observer.learnTemplate(template);
+        observer.learnTemplate(template, clock.monotonic());
         return { type: 'CreateTemplate', template };
       }
       case 'Promote': {
         await client.promoteTemplateVersion(operation.templateID, operation.versionID, { signal });
         const known = observer.template(operation.templateID);
-        if (known !== undefined) observer.learnTemplate({ ...known, activeVersionID: operation.versionID });
+        if (known !== undefined) {
+          observer.learnTemplate({ ...known, activeVersionID: operation.versionID }, clock.monotonic());
+        }
         return { type: 'Promote' };
       }
       case 'Delete':
@@ -266,11 +273,13 @@ function pendingVersionID(input: TemplateInput): string {
 
 async function look(
   live: LiveConnection,
+  clock: Clock,
   read: () => Promise<Template>,
 ): Promise<TimedSighting<TemplateRecord>> {
+  const askedAt = clock.monotonic();
   try {
     const record = templateRecordOf(await read());
-    live.observer.learnTemplate(record);
+    live.observer.learnTemplate(record, askedAt);
     return { seen: 'found', value: record, fresh: true };
   } catch (error) {
     if (isNotFound(error)) return { seen: 'unseen', fresh: true };
@@ -278,13 +287,20 @@ async function look(
   }
 }
 
+/** What the observer remembers. */
+function recall(live: LiveConnection, id: string): TimedSighting<TemplateRecord> | undefined {
+  const known = live.observer.template(id);
+  return known === undefined ? undefined : { seen: 'found', value: known, fresh: false };
+}
+
 /** By UUID, with the proof of absence: Coder lists deleted templates, while a 404 may also mean that we may not see it. */
 async function lookByID(
   live: LiveConnection,
+  clock: Clock,
   id: string,
   signal: AbortSignal,
 ): Promise<TimedSighting<TemplateRecord>> {
-  const sighting = await look(live, () => live.client.template(id, { signal }));
+  const sighting = await look(live, clock, () => live.client.template(id, { signal }));
   if (sighting.seen === 'found') return sighting;
   const deleted = await live.client.deletedTemplateById(id, { signal });
   return { seen: deleted === undefined ? 'unseen' : 'gone', fresh: true };

@@ -1,4 +1,4 @@
-import type { Verdict } from '../../api/conditions.ts';
+import { findCondition, type Verdict } from '../../api/conditions.ts';
 import { sameName } from '../../api/names.ts';
 import { newRequest, report, synced } from '../report.ts';
 import { untilWoken, type StepEvent } from '../step.ts';
@@ -37,8 +37,11 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
           message: `In Coder the template is now ${record.organizationName}/${record.name}`,
         }
       : undefined;
+  const told = findCondition(input.object.status?.conditions, 'Drifted')?.message;
   const event: StepEvent | undefined = changed
-    ? { type: 'Normal', reason: 'ActiveVersionChanged', message }
+    ? told === message
+      ? undefined
+      : { type: 'Normal', reason: 'ActiveVersionChanged', message }
     : isNew
       ? { type: 'Normal', reason: 'UpToDate', message }
       : undefined;

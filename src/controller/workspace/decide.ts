@@ -4,9 +4,18 @@ import { finalizers } from '../../api/kinds.ts';
 import { InvalidNameError, parseWorkspaceName, sameName, type WorkspaceName } from '../../api/names.ts';
 import { nextRung } from '../ladder.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
-import { newRequest, reconciling, stalled, synced, withVerdict, withoutConnection } from '../report.ts';
+import {
+  newRequest,
+  notSynced,
+  reconciling,
+  requestOf,
+  stalled,
+  synced,
+  withVerdict,
+  withoutConnection,
+} from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, withBackoff } from '../step.ts';
+import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
 import { decideDeletion } from './deletion.ts';
 import { failuresOf } from './failures.ts';
 import type { Bound, WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
@@ -26,7 +35,8 @@ export function decideWorkspace(input: WorkspaceInput): WorkspaceStep {
     name = parseWorkspaceName(object.metadata.name);
   } catch (error) {
     if (!(error instanceof InvalidNameError)) throw error;
-    return stalled(input, status, { reason: 'InvalidName', message: error.message });
+    const cause = { reason: 'InvalidName' as const, message: error.message };
+    return stalled(input, status, cause, untilWoken, { synced: notSynced(cause) });
   }
 
   if (object.metadata.deletionTimestamp !== undefined) return decideDeletion(input, name);
@@ -74,6 +84,10 @@ function settle(bound: Bound): WorkspaceStep {
     if (sighting.seen !== 'found') {
       return leftMs > 0 ? wait() : decideUnbound({ ...bound, status: cleared });
     }
+    // A user's workspace names are unique across organizations: this one stands in our way and is not ours.
+    if (!sameName(sighting.value.organizationName, bound.name.organization)) {
+      return decideUnbound({ ...bound, status: cleared });
+    }
     // Coder's unique names make a second workspace impossible; what is to be told is ours from a stranger's.
     const first =
       sighting.value.build.number === 1 ? sighting.value.build.initiatorID : input.facts.firstInitiator;
@@ -114,19 +128,43 @@ function decideUnbound(bound: Bound): WorkspaceStep {
       withBackoff,
     );
   }
-  const wished = input.object.spec.running;
-  const restored = input.object.metadata.finalizers?.includes(finalizers.workspace) === true;
-  // Our finalizer without a status: the status was lost, as in a restore. The wish counts as carried out, so that a
-  // restored cluster starts or stops nothing by itself.
-  const power =
-    restored && wished !== undefined
-      ? { running: wished, state: 'Satisfied' as const, build: record.build.number }
-      : undefined;
+  const isHeld = input.object.metadata.finalizers?.includes(finalizers.workspace) === true;
+  if (isHeld && status.conditions === undefined) return decideRestored(bound, record, sighting.fresh);
   return decideFound(
-    { ...bound, status: { ...status, id: record.id, origin: 'Adopted', power } },
+    { ...bound, status: { ...status, id: record.id, origin: 'Adopted' } },
     record,
     sighting.fresh,
   );
+}
+
+/**
+ * Our finalizer without a status: the status was lost, as in a restore. The wish, and what a person asked by annotation,
+ * count as carried out, so that a restored cluster starts or stops nothing by itself. That is recorded before the
+ * finalizer goes, since nothing else tells a restored object from a new one.
+ */
+function decideRestored(before: Bound, record: WorkspaceRecord, fresh: boolean): WorkspaceStep {
+  const { object } = before.input;
+  const lastHandledReconcileAt = requestOf(object);
+  const wished = object.spec.running;
+  const bound: Bound = {
+    ...before,
+    input: { ...before.input, object: { ...object, status: { lastHandledReconcileAt } } },
+  };
+  const status = observedStatus(
+    {
+      id: record.id,
+      origin: 'Adopted',
+      lastHandledReconcileAt,
+      power:
+        wished === undefined
+          ? undefined
+          : { running: wished, state: 'Satisfied', build: record.build.number },
+    },
+    record,
+    before.coder,
+  );
+  const step = refuse(bound, record, status) ?? decidePower({ ...bound, status }, record, fresh);
+  return step.do === 'report' ? { ...step, rest: after(1), event: adoption(record) } : step;
 }
 
 /** Nothing bears our name: create it, if all that it needs is there. */
@@ -164,7 +202,10 @@ function decideCreation(bound: Bound): WorkspaceStep {
     );
   }
 
-  const failures = failuresOf(status, 'create', { generation: object.metadata.generation ?? 0 });
+  const failures = failuresOf(status, 'create', {
+    generation: object.metadata.generation ?? 0,
+    templateVersionID: template.activeVersionID,
+  });
   const requested = newRequest(input);
   const rung = nextRung(
     requested === undefined ? failures : undefined,
@@ -271,23 +312,8 @@ function decideFound(bound: Bound, record: WorkspaceRecord, fresh: boolean): Wor
   const { spec, metadata } = input.object;
   const status = observedStatus(bound.status, record, coder);
 
-  const older = input.facts.claimedBy(record.id);
-  if (older !== undefined) {
-    return stalled(
-      input,
-      { ...(input.object.status ?? {}) },
-      {
-        reason: 'DuplicateClaim',
-        message: `The older object ${older} is bound to the same workspace in Coder (${record.id}); delete one of them`,
-      },
-    );
-  }
-  if (spec.templateName !== undefined && !sameName(spec.templateName, record.templateName)) {
-    return stalled(input, status, {
-      reason: 'ImmutableFieldMismatch',
-      message: `spec.templateName is ${spec.templateName}, but the workspace was made from ${record.templateName}, and Coder cannot change that. Write ${record.templateName}, or delete the workspace first`,
-    });
-  }
+  const refusal = refuse(bound, record, status);
+  if (refusal !== undefined) return refusal;
   const choice = deletionOf(spec.deletionPolicy, status.origin);
   const held = metadata.finalizers?.includes(finalizers.workspace) === true;
   if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
@@ -295,16 +321,7 @@ function decideFound(bound: Bound, record: WorkspaceRecord, fresh: boolean): Wor
   const adopted = bound.input.object.status?.id === undefined && status.origin === 'Adopted';
   const step = decidePower({ ...bound, status }, record, fresh);
   if (step.do !== 'report' || step.event !== undefined) return step;
-  if (adopted) {
-    return {
-      ...step,
-      event: {
-        type: 'Normal',
-        reason: 'Adopted',
-        message: `Took over the workspace ${record.ownerName}/${record.name}`,
-      },
-    };
-  }
+  if (adopted) return { ...step, event: adoption(record) };
   const overruledBefore = findCondition(input.object.status?.conditions, 'Ready')?.observedGeneration;
   return choice.overruled && overruledBefore !== metadata.generation
     ? {
@@ -317,4 +334,29 @@ function decideFound(bound: Bound, record: WorkspaceRecord, fresh: boolean): Wor
         },
       }
     : step;
+}
+
+/** What keeps an object from driving the workspace that it means. */
+function refuse(bound: Bound, record: WorkspaceRecord, status: WorkspaceDraft): WorkspaceStep | undefined {
+  const { input } = bound;
+  const { templateName } = input.object.spec;
+  const older = input.facts.claimedBy(record.id);
+  if (older !== undefined) {
+    return stalled(input, input.object.status ?? {}, {
+      reason: 'DuplicateClaim',
+      message: `The older object ${older} is bound to the same workspace in Coder (${record.id}); delete one of them`,
+    });
+  }
+  if (templateName !== undefined && !sameName(templateName, record.templateName)) {
+    return stalled(input, status, {
+      reason: 'ImmutableFieldMismatch',
+      message: `spec.templateName is ${templateName}, but the workspace was made from ${record.templateName}, and Coder cannot change that. Write ${record.templateName}, or delete the workspace first`,
+    });
+  }
+  return undefined;
+}
+
+function adoption(record: WorkspaceRecord): StepEvent {
+  const message = `Took over the workspace ${record.ownerName}/${record.name}`;
+  return { type: 'Normal', reason: 'Adopted', message };
 }

@@ -1,6 +1,6 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
-import type { WorkspaceName } from '../../api/names.ts';
+import { sameName, type WorkspaceName } from '../../api/names.ts';
 import { usableForDeletion, type ConnectedFact } from '../facts.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type WorkspaceRecord } from '../observer/record.ts';
@@ -21,10 +21,10 @@ export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): Work
 
   const creating = status.pendingOperation?.type === 'Create';
   if (!creating) {
+    if (status.id === undefined) return release('Nothing in Coder is bound to this object', 'Released');
     if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
       return release(`Kept the workspace ${name.owner}/${name.workspace} in Coder`, 'Retained');
     }
-    if (status.id === undefined) return release('No workspace was created in Coder', 'Released');
   }
   // Removing the CRD deletes every object of it; that must not take the workspaces along.
   if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };
@@ -53,11 +53,16 @@ export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): Work
       message: `The workspace belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the workspace`,
     });
   }
-  return creating ? settleCreation(input, status, coder) : remove(input, status, coder);
+  return creating ? settleCreation(input, name, status, coder) : remove(input, status, coder);
 }
 
 /** A create was announced and may have landed, or may still land: what it made must not be left behind. */
-function settleCreation(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedFact): WorkspaceStep {
+function settleCreation(
+  input: WorkspaceInput,
+  name: WorkspaceName,
+  status: WorkspaceDraft,
+  coder: ConnectedFact,
+): WorkspaceStep {
   const sighting = input.facts.workspaceByName;
   if (sighting === undefined) return { do: 'read', fact: 'workspaceByName' };
   if (sighting.seen !== 'found') {
@@ -73,7 +78,7 @@ function settleCreation(input: WorkspaceInput, status: WorkspaceDraft, coder: Co
   const record = sighting.value;
   const first = record.build.number === 1 ? record.build.initiatorID : input.facts.firstInitiator;
   if (first === undefined) return { do: 'read', fact: 'firstInitiator' };
-  if (first !== coder.userID)
+  if (first !== coder.userID || !sameName(record.organizationName, name.organization))
     return release("The workspace of that name is not the operator's, and stays", 'Retained');
   if (deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Retain') {
     return release(`Kept the workspace ${record.ownerName}/${record.name} in Coder`, 'Retained');

@@ -24,6 +24,7 @@ export interface OwnerRecord {
 export interface TemplateSummary {
   readonly id: string;
   readonly organizationID: string;
+  readonly activeVersionID: string;
 }
 
 export interface WorkspaceFacts {

@@ -1,3 +1,4 @@
+import { cut } from '../../api/conditions.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import type { CoderError } from '../../coder/errors.ts';
 import { failureOf } from '../failure.ts';
@@ -22,6 +23,9 @@ export function afterSuccess(
   };
 }
 
+/** Longest text of a failure that is kept, in characters. */
+const LONGEST_MESSAGE = 1000;
+
 const WHAT: Readonly<Record<WorkspaceOperation['type'], Failures['what']>> = {
   Create: 'create',
   Start: 'start',
@@ -43,18 +47,25 @@ export function afterFailure(
   const cleared: WorkspaceDraft = { ...status, pendingOperation: undefined };
   if (failureOf(failed).cause.reason !== 'RefusedByCoder') return cleared;
   const what = WHAT[operation.type];
+  const templateVersionID = templateVersionOf(input, operation);
   const attempt = {
     generation: input.object.metadata.generation ?? 0,
-    ...(operation.type === 'Start' && input.facts.workspace?.seen === 'found'
-      ? { templateVersionID: input.facts.workspace.value.templateActiveVersionID }
-      : {}),
+    ...(templateVersionID === undefined ? {} : { templateVersionID }),
   };
   return {
     ...cleared,
     failures: oneMore(failuresOf(status, what, attempt), what, attempt, {
-      message: failed.message.slice(0, 1000),
+      message: cut(failed.message, LONGEST_MESSAGE),
       build: status.failures?.build ?? 0,
       now: input.now,
     }),
   };
+}
+
+/** The template's active version, for the operations that may succeed with another one. */
+function templateVersionOf(input: WorkspaceInput, operation: WorkspaceOperation): string | undefined {
+  const { template, workspace } = input.facts;
+  if (operation.type === 'Create') return template?.template?.activeVersionID;
+  if (operation.type !== 'Start' || workspace?.seen !== 'found') return undefined;
+  return workspace.value.templateActiveVersionID;
 }

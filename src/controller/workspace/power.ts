@@ -1,4 +1,4 @@
-import type { Cause, Verdict } from '../../api/conditions.ts';
+import { findCondition, type Cause, type Verdict } from '../../api/conditions.ts';
 import type { DriftReason } from '../../api/reasons.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type BuildRecord, type WorkspaceRecord } from '../observer/record.ts';
@@ -184,7 +184,10 @@ function yielded(bound: Bound, record: WorkspaceRecord, wished: boolean): Worksp
       drifted: drift,
     },
     untilWoken,
-    { type: 'Normal', reason: drift.reason, message: drift.message },
+    // Events tell changes, not states.
+    findCondition(bound.input.object.status?.conditions, 'Drifted')?.message === drift.message
+      ? undefined
+      : { type: 'Normal', ...drift },
   );
 }
 

@@ -6,11 +6,10 @@ import type { Workspace } from '../../coder/types.ts';
 import { isBeingUninstalled, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
-import { failureOf } from '../failure.ts';
+import { reportFailure } from '../failure.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
-import { reconciling } from '../report.ts';
 import type { Rest } from '../step.ts';
 import { NotConnectedError } from '../notconnected.ts';
 import { decideWorkspace } from './decide.ts';
@@ -22,6 +21,7 @@ import type {
   WorkspaceOperation,
 } from './input.ts';
 import { afterFailure, afterSuccess } from './outcome.ts';
+import { hasPendingWork } from './status.ts';
 
 export interface WorkspaceReconcilerOptions {
   readonly context: Context;
@@ -72,10 +72,9 @@ export class WorkspaceReconciler {
             },
       onFailure: (before, operation, error) => {
         context.connections.suspect(namespace, error);
-        const failure = failureOf(error);
         const status =
-          operation === undefined ? before.object.status : afterFailure(before, operation, error);
-        return reconciling(before, status ?? {}, failure.cause, failure.rest, { synced: failure.synced });
+          operation === undefined ? (before.object.status ?? {}) : afterFailure(before, operation, error);
+        return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
       },
       writer: context.writer,
       assertLeading: context.assertLeading,
@@ -220,7 +219,13 @@ async function readTemplate(
 ): Promise<NonNullable<WorkspaceFacts['template']>> {
   try {
     const found = await client.templateByName(organization, template, { signal });
-    return { template: { id: found.id, organizationID: found.organization_id } };
+    return {
+      template: {
+        id: found.id,
+        organizationID: found.organization_id,
+        activeVersionID: found.active_version_id,
+      },
+    };
   } catch (error) {
     if (isNotFound(error)) return { template: undefined };
     throw error;

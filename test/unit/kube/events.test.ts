@@ -40,7 +40,12 @@ describe('EventRecorder', () => {
     });
   });
 
-  const posted = (): Posted[] => (create.args as unknown[][]).map(([, body]) => body as Posted);
+  const argument = (stub: sinon.SinonStub, index: number): unknown[] => {
+    const calls: readonly (readonly unknown[])[] = stub.args;
+    return calls.map((args) => args[index]);
+  };
+  const posted = (): Posted[] => argument(create, 1) as Posted[];
+  const counts = (): number[] => (argument(mergePatch, 3) as Posted[]).map(({ count }) => count);
 
   it('writes an event beside the object', async () => {
     events.record(widget('a.b', { rv: 7 }), 'Warning', 'BuildFailed', 'it failed');
@@ -78,10 +83,9 @@ describe('EventRecorder', () => {
     await clock.advance(599_000);
     await again();
     expect(posted()).to.have.length(1);
-    expect(mergePatch.args.map((args) => [args[2], (args[3] as Posted).count])).to.deep.equal([
-      [posted()[0]?.metadata.name, 2],
-      [posted()[0]?.metadata.name, 3],
-    ]);
+    const { name } = posted()[0]!.metadata;
+    expect(argument(mergePatch, 2)).to.deep.equal([name, name]);
+    expect(counts()).to.deep.equal([2, 3]);
     await clock.advance(601_000);
     await again();
     expect(posted()).to.have.length(2);
@@ -102,8 +106,7 @@ describe('EventRecorder', () => {
     for (let i = 0; i < 5; i++) events.record(widget('a'), 'Normal', 'Busy', 'busy');
     await events.flush(1000);
     const total = posted().reduce((sum, { count }) => sum + count, 0);
-    const patched = mergePatch.args.map((args) => (args[3] as Posted).count);
-    expect(patched.at(-1) ?? total).to.equal(5);
+    expect(counts().at(-1) ?? total).to.equal(5);
     expect(create.callCount + mergePatch.callCount).to.be.below(3);
   });
 

@@ -1,0 +1,153 @@
+import type {
+  CoderTemplateSpec,
+  CoderTemplateStatus,
+  CoderWorkspaceSpec,
+  CoderWorkspaceStatus,
+} from '../../src/api/generated.ts';
+import type { KubeObject } from '../../src/api/meta.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import { Connections } from '../../src/controller/connections.ts';
+import type { Context } from '../../src/controller/context.ts';
+import type { Settings } from '../../src/controller/settings.ts';
+import type { Rest, StepEvent } from '../../src/controller/step.ts';
+import { TemplateReconciler } from '../../src/controller/template/reconcile.ts';
+import { WorkspaceReconciler } from '../../src/controller/workspace/reconcile.ts';
+import { isConflict, isNotFound } from '../../src/kube/errors.ts';
+import { FakeClock } from './clock.ts';
+import { DEPLOYMENT, OPERATOR, SimulatedCoder } from './controller-coder.ts';
+import { HeldObject } from './controller-kube.ts';
+
+export const SETTINGS: Settings = { retryBaseMs: 60_000, requestTimeoutMs: 30_000, stalenessMs: 600_000 };
+
+const POLL_MS = 600_000;
+
+interface Reconciler {
+  reconcile(object: KubeObject): Promise<Rest | undefined>;
+}
+
+/**
+ * One object, a Coder and the operator between them, all of it but the network. The operator's process may die and
+ * come back without any memory.
+ */
+export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStatus> {
+  readonly clock = new FakeClock();
+  readonly coder = new SimulatedCoder(this.clock);
+  readonly kube: HeldObject<Spec, Status>;
+  readonly events: StepEvent[] = [];
+  /** Name of an older object that is bound to the same thing in Coder. */
+  older: string | undefined;
+  isLeading = true;
+  connections: Connections;
+  readonly #make: (context: Context) => Reconciler;
+  #reconciler: Reconciler;
+  #stop = new AbortController();
+  #epoch = 0;
+
+  constructor(
+    kube: HeldObject<Spec, Status>,
+    make: (world: World<Spec, Status>, context: Context) => Reconciler,
+  ) {
+    this.kube = kube;
+    this.#make = (context) => make(this, context);
+    this.coder.sender = () => this.kube.object?.status?.pendingOperation?.id;
+    [this.connections, this.#reconciler] = this.#start();
+  }
+
+  /** One pass, whether anything wakes it or not. A stale copy only means that the object comes again. */
+  async pass(): Promise<Rest | undefined> {
+    const { object } = this.kube;
+    if (object === undefined) return undefined;
+    try {
+      return await this.#reconciler.reconcile(object);
+    } catch (error) {
+      if (isConflict(error) || isNotFound(error)) return { until: 'backoff' };
+      throw error;
+    }
+  }
+
+  /** Passes until there is nothing left to write, at one moment. */
+  async settle(): Promise<Rest | undefined> {
+    for (let i = 0; i < 20; i++) {
+      const before = this.kube.writes + this.coder.landed.length;
+      const rest = await this.pass();
+      if (this.kube.writes + this.coder.landed.length === before) return rest;
+    }
+    throw new Error(`It does not come to rest: ${JSON.stringify(this.kube.object, undefined, 2)}`);
+  }
+
+  /** The process dies; another one takes over and knows nothing but what is written down. */
+  restart(): void {
+    this.stop();
+    this.#stop = new AbortController();
+    [this.connections, this.#reconciler] = this.#start();
+  }
+
+  stop(): void {
+    this.#stop.abort(new Error('stopped'));
+  }
+
+  /** The control plane answers, as it did before. */
+  connect(): void {
+    this.connections.connected('team', 'coder', {
+      client: this.coder.client,
+      fact: { deploymentID: DEPLOYMENT, userID: OPERATOR.id, url: 'https://coder.example.com' },
+      pollIntervalMs: POLL_MS,
+    });
+  }
+
+  #start(): [Connections, Reconciler] {
+    this.#epoch++;
+    this.connections = new Connections({
+      clock: this.clock,
+      logger: silentLogger,
+      signal: this.#stop.signal,
+      onChange: () => undefined,
+      onSuspicion: () => undefined,
+      onWorkspace: () => undefined,
+      onTemplate: () => undefined,
+    });
+    this.connect();
+    const context: Context = {
+      kube: this.kube.client,
+      writer: this.kube.writer,
+      connections: this.connections,
+      settings: SETTINGS,
+      clock: this.clock,
+      logger: silentLogger,
+      epoch: String(this.#epoch),
+      assertLeading: () => {
+        if (!this.isLeading) throw new Error('the lease is lost');
+      },
+      emit: (_, event) => this.events.push(event),
+      signal: this.#stop.signal,
+    };
+    return [this.connections, this.#make(context)];
+  }
+}
+
+export type WorkspaceWorld = World<CoderWorkspaceSpec, CoderWorkspaceStatus>;
+export type TemplateWorld = World<CoderTemplateSpec, CoderTemplateStatus>;
+
+/** A world with the workspace `acme.ann.dev` applied, and a template `docker` in Coder. */
+export function workspaceWorld(
+  spec: CoderWorkspaceSpec = { templateName: 'docker' },
+  metadata: Partial<KubeObject['metadata']> = {},
+): WorkspaceWorld {
+  const world: WorkspaceWorld = new World(
+    new HeldObject<CoderWorkspaceSpec, CoderWorkspaceStatus>('acme.ann.dev', spec, metadata),
+    (w, context) => new WorkspaceReconciler({ context, claimedBy: () => w.older }),
+  );
+  world.coder.addTemplate();
+  return world;
+}
+
+/** A world with the template `acme.docker` applied. */
+export function templateWorld(
+  spec: CoderTemplateSpec = { files: { 'main.tf': '# one' } },
+  metadata: Partial<KubeObject['metadata']> = {},
+): TemplateWorld {
+  return new World(
+    new HeldObject<CoderTemplateSpec, CoderTemplateStatus>('acme.docker', spec, metadata),
+    (w, context) => new TemplateReconciler({ context, claimedBy: () => w.older }),
+  );
+}
