@@ -1,11 +1,11 @@
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/base/clock.ts';
 import type { Stack } from '../stack/stack.ts';
+import { shellQuote } from '../local/environment.ts';
 import { controlPlane, namespace, template, workspace, workspaceName } from './manifests.ts';
 import type { Narrator } from './narrator.ts';
 
-const tenant = join(fileURLToPath(new URL('../..', import.meta.url)), 'config', 'tenant');
+/** Seen from the checkout, where npm runs every script. */
+const tenant = 'config/tenant';
 
 /** The tour did not go as it should. */
 export class TourError extends Error {}
@@ -31,7 +31,7 @@ export async function tour({ stack, narrator, signal }: TourOptions): Promise<vo
   const name = workspaceName(owner);
 
   const kubectl = async (...args: string[]): Promise<string> => {
-    narrator.command(`kubectl ${args.join(' ')}`);
+    narrator.command(`kubectl ${args.map(shellWord).join(' ')}`);
     const printed = await kubernetes.kubectl(args, { signal });
     narrator.output(printed);
     return printed;
@@ -50,10 +50,10 @@ export async function tour({ stack, narrator, signal }: TourOptions): Promise<vo
     const shown = new Set<string>();
     const end = systemClock.monotonic() + LONGEST_WAIT_MS;
     for (;;) {
-      for (const line of (await kubernetes.kubectl(args, { signal })).trimEnd().split('\n')) {
-        const words = line.split(/\s+/).slice(0, -1).join(' ');
-        if (!shown.has(words)) narrator.output(line);
-        shown.add(words);
+      for (const line of alignedLines(await kubernetes.kubectl(args, { signal }))) {
+        const withoutAge = line.replace(/\S+$/, '');
+        if (!shown.has(withoutAge)) narrator.output(line);
+        shown.add(withoutAge);
         if (until.test(line)) return;
       }
       if (systemClock.monotonic() > end) {
@@ -128,4 +128,28 @@ async function statusInCoder(stack: Stack, owner: string): Promise<string> {
     throw new TourError(`Coder answered ${response.status} when it was asked for the workspace`);
   const workspace = (await response.json()) as { readonly latest_build: { readonly status: string } };
   return workspace.latest_build.status;
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : shellQuote(word);
+}
+
+/** Width of a column, so that tables printed one after the other stand in line. */
+const COLUMN = 18;
+
+/** The lines of a table of kubectl, whose columns are as wide as the header says, in columns of one width. */
+function alignedLines(table: string): string[] {
+  const lines = table.trimEnd().split('\n');
+  const starts = [...(lines[0] ?? '').matchAll(/\S+/g)].map((m) => m.index);
+  return lines.map((line) =>
+    starts
+      .map((start, i) =>
+        line
+          .slice(start, starts[i + 1])
+          .trim()
+          .padEnd(COLUMN),
+      )
+      .join(' ')
+      .trimEnd(),
+  );
 }

@@ -1,0 +1,244 @@
+import { expect } from 'chai';
+import { fileURLToPath } from 'node:url';
+import { controlPlanes, templates, workspaces } from '../../../src/api/kinds.ts';
+import type { KubeObject, ResourceType } from '../../../src/api/meta.ts';
+import { apiserver, type ApiServer } from '../../support/apiserver.ts';
+
+const crds = fileURLToPath(new URL('../../../config/crds', import.meta.url));
+const namespace = 'crds';
+
+function manifest(kind: string, name: string, spec?: object): object {
+  return {
+    apiVersion: 'coder.com/v1alpha1',
+    kind,
+    metadata: { name, namespace },
+    ...(spec === undefined ? {} : { spec }),
+  };
+}
+const workspace = (name: string, spec?: object): object => manifest('CoderWorkspace', name, spec);
+const template = (name: string, spec?: object): object => manifest('CoderTemplate', name, spec);
+const controlPlane = (spec?: object): object => manifest('CoderControlPlane', 'coder', spec);
+
+describe('the CRDs on a real API server', function () {
+  this.timeout(60_000);
+  let server: ApiServer;
+
+  before(async function () {
+    this.timeout(900_000);
+    server = await apiserver();
+    await server.kubectl(['apply', '--server-side', '-k', crds]);
+    await server.kubectl([
+      'wait',
+      '--for=condition=Established',
+      '--timeout=30s',
+      'crd',
+      '-l',
+      'app.kubernetes.io/part-of=coder-operator',
+    ]);
+    await server.kubectl(['create', 'namespace', namespace]);
+  });
+
+  const apply = (object: object): Promise<string> =>
+    server.kubectl(['apply', '-f', '-'], JSON.stringify(object));
+  const refusal = async (object: object): Promise<string> => {
+    const error = await apply(object).then(
+      () => undefined,
+      (e: unknown) => e,
+    );
+    if (!(error instanceof Error)) throw new Error(`the API server took ${JSON.stringify(object)}`);
+    return error.message;
+  };
+
+  const refused: readonly (readonly [string, object, RegExp])[] = [
+    [
+      'a workspace of two parts',
+      workspace('coder.alice'),
+      /must be <organization>\.<user>\.<workspace>.*coder\.alice\.dev; this has 2 part\(s\)/s,
+    ],
+    ['a workspace of four parts', workspace('coder.alice.dev.x'), /this has 4 part\(s\)/],
+    ['the user me', workspace('coder.me.dev'), /"me" \(as the user\) are aliases: write the real name/],
+    ['the organization default', workspace('default.alice.dev'), /"default" \(as the organization\)/],
+    [
+      'a doubled hyphen',
+      workspace('coder.alice.my--dev'),
+      /"my--dev" is not a name that Coder accepts: 1 to 32 lower-case letters/,
+    ],
+    ['upper case', workspace('coder.Alice.dev'), /lower[- ]case/],
+    [
+      'a name that Coder reserves',
+      workspace('coder.alice.create'),
+      /"create" is not a name that Coder accepts/,
+    ],
+    ['a part of 33 characters', workspace(`coder.alice.${'a'.repeat(33)}`), /1 to 32 lower-case letters/],
+    [
+      'another organization in the spec',
+      workspace('coder.alice.dev', { organization: 'other' }),
+      /spec\.organization.*must be "coder", the first part of metadata\.name, or be left out/s,
+    ],
+    [
+      'a running that is no boolean',
+      workspace('coder.alice.dev', { running: 'yes' }),
+      /spec\.running.*boolean/s,
+    ],
+    [
+      'a field that does not exist',
+      workspace('coder.alice.dev', { runing: true }),
+      /unknown field "spec\.runing"/,
+    ],
+    [
+      'a template name with a dot',
+      workspace('coder.alice.dev', { templateName: 'coder.x' }),
+      /spec\.templateName/,
+    ],
+    [
+      'a template of one part',
+      template('small'),
+      /must be <organization>\.<template>.*coder\.dev; this has 1 part\(s\)/s,
+    ],
+    ['a template of three parts', template('coder.a.b'), /this has 3 part\(s\)/],
+    [
+      'both files and versionID',
+      template('coder.small', { files: { a: 'b' }, versionID: '00000000-0000-0000-0000-000000000001' }),
+      /set files or versionID, not both/,
+    ],
+    [
+      'a file outside of the archive',
+      template('coder.small', { files: { '../x': 'b' } }),
+      /paths are relative/,
+    ],
+    ['an absolute file', template('coder.small', { files: { '/x': 'b' } }), /paths are relative/],
+    [
+      'too much content',
+      template('coder.small', { files: { a: 'x'.repeat(100_000), b: 'x'.repeat(100_000) } }),
+      /at most 192 KiB/,
+    ],
+    ['a version that is no UUID', template('coder.small', { versionID: 'latest' }), /spec\.versionID/],
+    ['a control plane without a Secret', controlPlane({}), /spec\.credentialsSecretRef: Required value/],
+    [
+      'a poll interval of a second',
+      controlPlane({ credentialsSecretRef: { name: 'x' }, pollInterval: '1s' }),
+      /must be a duration between 10s and 1h, such as 60s or 5m/,
+    ],
+    [
+      'a poll interval that is none',
+      controlPlane({ credentialsSecretRef: { name: 'x' }, pollInterval: 'often' }),
+      /must be a duration between 10s and 1h/,
+    ],
+  ];
+  for (const [what, object, message] of refused) {
+    it(`refuses ${what} and says what is right`, async () => {
+      expect(await refusal(object)).to.match(message);
+    });
+  }
+
+  const accepted: readonly (readonly [string, object])[] = [
+    ['a workspace with nothing in its spec', workspace('coder.alice.plain')],
+    ['names of digits', workspace('1.2.3')],
+    ['a template called default', template('coder.default', { files: { 'main.tf': '' } })],
+    ['a workspace called me', workspace('coder.alice.me')],
+    ['parts of 32 characters', workspace(['a', 'b', 'c'].map((c) => c.repeat(32)).join('.'))],
+    ['the organization once more', workspace('coder.alice.again', { organization: 'coder', running: false })],
+    [
+      'files in folders',
+      template('coder.folders', { files: { 'modules/x/main.tf': '', '.terraform.lock.hcl': '' } }),
+    ],
+  ];
+  for (const [what, object] of accepted) {
+    it(`takes ${what}`, async () => {
+      await apply(object);
+    });
+  }
+
+  it('marks what nobody has looked at, so that kstatus does not take it for ready', async () => {
+    await apply(workspace('coder.alice.unseen'));
+    const object = await server.client.get<KubeObject & { status: unknown }>(
+      workspaces,
+      namespace,
+      'coder.alice.unseen',
+    );
+    expect(object.status).to.deep.equal({ observedGeneration: -1 });
+  });
+
+  it('tells true, false and absent apart', async () => {
+    const running = async (spec: object): Promise<unknown> => {
+      await apply(workspace('coder.alice.tri', spec));
+      const object = await server.client.get<KubeObject & { spec: { running?: boolean } }>(
+        workspaces,
+        namespace,
+        'coder.alice.tri',
+      );
+      return object.spec.running;
+    };
+    expect(await running({ running: true })).to.equal(true);
+    expect(await running({ running: false })).to.equal(false);
+    expect(await running({})).to.equal(undefined);
+  });
+
+  it('may be emptied by server-side apply', async () => {
+    const args = ['apply', '--server-side', '-f', '-'];
+    await server.kubectl(args, JSON.stringify(template('coder.emptied', { files: { a: 'b' } })));
+    await server.kubectl(args, JSON.stringify(template('coder.emptied', {})));
+    const object = await server.client.get<KubeObject & { spec: object }>(
+      templates,
+      namespace,
+      'coder.emptied',
+    );
+    expect(object.spec).to.deep.equal({});
+  });
+
+  it('shows every column that it declares', async () => {
+    await apply(controlPlane({ credentialsSecretRef: { name: 'x' } }));
+    const tables: readonly (readonly [ResourceType, readonly string[]])[] = [
+      [controlPlanes, ['NAME', 'URL', 'VERSION', 'READY', 'REASON', 'AGE', 'USER', 'SYNCED', 'MESSAGE']],
+      [templates, ['NAME', 'VERSION', 'READY', 'REASON', 'AGE', 'PENDING', 'ORIGIN', 'DRIFT', 'MESSAGE']],
+      [
+        workspaces,
+        [
+          'NAME',
+          'WANT',
+          'STATE',
+          'READY',
+          'REASON',
+          'AGE',
+          'OWNER',
+          'TEMPLATE',
+          'VERSION',
+          'ORIGIN',
+          'DRIFT',
+          'MESSAGE',
+        ],
+      ],
+    ];
+    for (const [resource, columns] of tables) {
+      const table = await server.kubectl(['get', resource.plural, '-n', namespace, '-o', 'wide']);
+      expect(table.split('\n')[0]?.trim().split(/\s+/), resource.kind).to.deep.equal(columns);
+    }
+  });
+
+  it('explains every field', async () => {
+    for (const { plural } of [controlPlanes, templates, workspaces]) {
+      const text = await server.kubectl(['explain', plural, '--recursive=false']);
+      expect(text).to.contain('DESCRIPTION');
+      const fields = await server.kubectl(['explain', `${plural}.status`]);
+      expect(fields, `${plural}.status has a field without a description`).to.not.contain('<no description>');
+      const spec = await server.kubectl(['explain', `${plural}.spec`]);
+      expect(spec, `${plural}.spec has a field without a description`).to.not.contain('<no description>');
+    }
+  });
+
+  it('finds workspaces by fields that people ask for', async () => {
+    await apply(workspace('coder.alice.on', { running: true }));
+    await apply(workspace('coder.alice.off', { running: false }));
+    const names = await server.kubectl([
+      'get',
+      'cws',
+      '-n',
+      namespace,
+      '--field-selector',
+      'spec.running=true',
+      '-o',
+      'name',
+    ]);
+    expect(names).to.contain('coder.alice.on').and.not.contain('coder.alice.off');
+  });
+});
