@@ -4,7 +4,7 @@ import { USER_AGENT } from './base/version.ts';
 import { controllerHelp, parseControllerConfig, UsageError, type ControllerConfig } from './config.ts';
 import { runOperator } from './controller/run.ts';
 import { KubeClient } from './kube/client.ts';
-import { openConnection } from './kube/connection.ts';
+import { openConnection, type KubeConnection } from './kube/connection.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { startHealthServer } from './telemetry/health.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
@@ -51,8 +51,9 @@ async function controller(config: ControllerConfig): Promise<number> {
     checks: [{ name: 'caches', isReady: () => isSynced }],
   });
   logger.info('serving health and metrics', { host: config.listen.host, port: health.port });
-  const connection = await openConnection({ kubeconfig: config.kubeconfig, clock: systemClock, logger });
+  let connection: KubeConnection | undefined;
   try {
+    connection = await openConnection({ kubeconfig: config.kubeconfig, clock: systemClock, logger });
     await runOperator(
       {
         kube: new KubeClient({
@@ -85,7 +86,7 @@ async function controller(config: ControllerConfig): Promise<number> {
     logger.error('the controller ended', { error });
     return 1;
   } finally {
-    await connection.close();
+    await connection?.close();
     await health.close();
     await logger.close();
   }

@@ -43,7 +43,7 @@ export interface CoderControlPlaneStatus {
         readonly observedGeneration?: number | undefined;
         /** When the status last changed. */
         readonly lastTransitionTime: string;
-        /** Why */
+        /** Why, in one word from a closed list. */
         readonly reason: string;
         /** Why, for a person. */
         readonly message: string;
@@ -139,7 +139,7 @@ export interface CoderTemplateStatus {
         readonly observedGeneration?: number | undefined;
         /** When the status last changed. */
         readonly lastTransitionTime: string;
-        /** Why */
+        /** Why, in one word from a closed list. */
         readonly reason: string;
         /** Why, for a person. */
         readonly message: string;
@@ -272,7 +272,7 @@ export interface CoderWorkspaceStatus {
         readonly observedGeneration?: number | undefined;
         /** When the status last changed. */
         readonly lastTransitionTime: string;
-        /** Why */
+        /** Why, in one word from a closed list. */
         readonly reason: string;
         /** Why, for a person. */
         readonly message: string;

@@ -9,7 +9,11 @@ export function olderClaim(object: KubeObject, claimants: readonly KubeObject[])
   const older = claimants
     .filter((other) => other.metadata.uid !== object.metadata.uid)
     .find((other) => isOlder(other, object));
-  return older?.metadata.name;
+  if (older === undefined) return undefined;
+  // What other namespaces hold is not for everybody to read.
+  return older.metadata.namespace === object.metadata.namespace
+    ? older.metadata.name
+    : 'in another namespace';
 }
 
 /** Whether `a` was created before `b`; among those of the same second the uid decides, so that all agree. */

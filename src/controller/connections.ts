@@ -19,6 +19,8 @@ export interface ConnectionsOptions {
   readonly logger: Logger;
   /** Ends every observer. */
   readonly signal: AbortSignal;
+  /** Name of the control plane of a namespace, talked to or not. */
+  readonly controlPlaneOf: (namespace: string) => string | undefined;
   /** Told when a namespace's connection became usable or unusable. */
   readonly onChange: (namespace: string) => void;
   /** Told when a call failed in a way that is the connection's fault: the control plane has to be looked at. */
@@ -27,13 +29,20 @@ export interface ConnectionsOptions {
   readonly onTemplate: (namespace: string, templateID: string) => void;
 }
 
-interface Entry {
-  readonly controlPlane: string;
-  readonly live:
-    (LiveConnection & { readonly stop: AbortController; readonly pollIntervalMs: number }) | undefined;
-  /** Why it cannot be used now, and since when by the monotonic clock. */
-  readonly failure: { readonly cause: Cause; readonly since: number } | undefined;
+interface Observed extends LiveConnection {
+  readonly stop: AbortController;
+  readonly pollIntervalMs: number;
 }
+
+/** A connection works, or it has a failure and perhaps worked before. */
+type Entry =
+  | { readonly controlPlane: string; readonly live: Observed; readonly failure: undefined }
+  | {
+      readonly controlPlane: string;
+      readonly live: Observed | undefined;
+      /** Why it cannot be used now, and since when by the monotonic clock. */
+      readonly failure: { readonly cause: Cause; readonly since: number };
+    };
 
 /** The connections to Coder, one for each namespace that has a control plane. */
 export class Connections {
@@ -47,14 +56,15 @@ export class Connections {
   /** What a decision may know of a namespace's connection. */
   fact(namespace: string): ConnectionFact {
     const entry = this.#entries.get(namespace);
-    if (entry === undefined) return { state: 'none' };
-    if (entry.failure === undefined && entry.live !== undefined)
-      return { state: 'ready', ...entry.live.fact };
+    if (entry === undefined) {
+      return { state: this.#options.controlPlaneOf(namespace) === undefined ? 'none' : 'connecting' };
+    }
+    if (entry.failure === undefined) return { state: 'ready', ...entry.live.fact };
     return {
       state: 'unavailable',
       controlPlane: entry.controlPlane,
-      cause: entry.failure?.cause ?? { reason: 'Progressing', message: 'it is being connected' },
-      sinceMs: entry.failure === undefined ? 0 : this.#options.clock.monotonic() - entry.failure.since,
+      cause: entry.failure.cause,
+      sinceMs: this.#options.clock.monotonic() - entry.failure.since,
       ...(entry.live === undefined ? {} : { last: entry.live.fact }),
     };
   }
@@ -62,13 +72,6 @@ export class Connections {
   /** The connection as it is or last was; deletions may use one whose Secret is gone. */
   live(namespace: string): LiveConnection | undefined {
     return this.#entries.get(namespace)?.live;
-  }
-
-  /** A control plane is there, and nothing is known of it yet. */
-  announce(namespace: string, controlPlane: string): void {
-    if (this.#entries.get(namespace)?.controlPlane === controlPlane) return;
-    this.drop(namespace);
-    this.#entries.set(namespace, { controlPlane, live: undefined, failure: undefined });
   }
 
   /** The control plane answered as it should. A client that is the same as before goes on observing. */
@@ -90,8 +93,7 @@ export class Connections {
         : this.#observe(namespace, controlPlane, connection);
     if (!goesOn) this.#end(before);
     this.#entries.set(namespace, { controlPlane, live, failure: undefined });
-    if (before?.live === undefined || before.failure !== undefined || !goesOn)
-      this.#options.onChange(namespace);
+    if (before === undefined || before.failure !== undefined || !goesOn) this.#options.onChange(namespace);
   }
 
   /**
@@ -139,7 +141,7 @@ export class Connections {
       readonly fact: ConnectedFact;
       readonly pollIntervalMs: number;
     },
-  ): NonNullable<Entry['live']> {
+  ): Observed {
     const { clock, logger, signal, onWorkspace, onTemplate } = this.#options;
     const stop = new AbortController();
     const observer = new Observer({

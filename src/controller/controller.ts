@@ -1,11 +1,4 @@
-import {
-  controlPlanes,
-  templates,
-  workspaces,
-  type CoderControlPlane,
-  type CoderTemplate,
-  type CoderWorkspace,
-} from '../api/kinds.ts';
+import { controlPlanes, templates, workspaces, type CoderControlPlane } from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
@@ -64,6 +57,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     clock,
     logger,
     signal,
+    controlPlaneOf: (namespace) => stores.controlPlanes.byIndex('namespace', namespace)[0]?.metadata.name,
     onChange: (namespace) => wakeups.connectionChanged(namespace),
     onSuspicion: (namespace, name) => wakeups.add(controlPlanes, `${namespace}/${name}`, priorities.change),
     onWorkspace: (namespace, id) => wakeups.workspaceChanged(namespace, id),
@@ -90,13 +84,11 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   });
   const templateReconciler = new TemplateReconciler({
     context,
-    claimedBy: (object, id) =>
-      olderClaim(object, stores.templates.byIndex('id', id).filter(inNamespaceOf(object))),
+    claimedBy: (object, id) => olderClaim(object, stores.templates.byIndex('id', id)),
   });
   const workspaceReconciler = new WorkspaceReconciler({
     context,
-    claimedBy: (object, id) =>
-      olderClaim(object, stores.workspaces.byIndex('id', id).filter(inNamespaceOf(object))),
+    claimedBy: (object, id) => olderClaim(object, stores.workspaces.byIndex('id', id)),
   });
 
   const unsubscribe = [
@@ -185,8 +177,4 @@ function olderControlPlane(stores: Stores, object: CoderControlPlane): string | 
     .byIndex('namespace', object.metadata.namespace ?? '')
     .filter((other) => other.metadata.uid !== object.metadata.uid)
     .find((other) => isOlder(other, object))?.metadata.name;
-}
-
-function inNamespaceOf(object: CoderTemplate | CoderWorkspace): (other: KubeObject) => boolean {
-  return (other) => other.metadata.namespace === object.metadata.namespace;
 }

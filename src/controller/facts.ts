@@ -13,6 +13,8 @@ export interface ConnectedFact {
 export type ConnectionFact =
   | ({ readonly state: 'ready' } & ConnectedFact)
   | { readonly state: 'none' }
+  /** A control plane is there and was not talked to yet: nothing can be said, so nothing is written. */
+  | { readonly state: 'connecting' }
   | {
       readonly state: 'unavailable';
       readonly controlPlane: string;

@@ -122,6 +122,7 @@ export function withoutConnection<Status extends CommonStatus>(
   connection: Exclude<ConnectionFact, { state: 'ready' }>,
   hasPendingWork: boolean,
 ): ReportStep<Status> {
+  if (connection.state === 'connecting') return { do: 'report', status, rest: untilWoken };
   if (connection.state === 'none') {
     const message = `There is no CoderControlPlane in the namespace ${input.object.metadata.namespace ?? ''}: apply one, and this goes on by itself`;
     const missing = { reason: 'WaitingForDependency' as const, message };
@@ -136,6 +137,21 @@ export function withoutConnection<Status extends CommonStatus>(
   if (leftMs > 0) return { do: 'report', status, rest: after(leftMs) };
   const verdict: Verdict = { ready: { status: 'Unknown', ...cause }, synced: failing, reconciling: cause };
   return report(input, status, verdict, untilWoken);
+}
+
+/** A Warning, once for a spec, that its `deletionPolicy: Delete` does not count. */
+export function overruledWarning(
+  input: CommonInput<CommonStatus>,
+  overruled: boolean,
+  thing: 'template' | 'workspace',
+): StepEvent | undefined {
+  const told = findCondition(input.object.status?.conditions, 'Ready')?.observedGeneration;
+  if (!overruled || told === input.object.metadata.generation) return undefined;
+  return {
+    type: 'Warning',
+    reason: 'Retained',
+    message: `deletionPolicy Delete does not count: the operator did not create this ${thing} and will keep it`,
+  };
 }
 
 /** Causes that belong to the ordinary course of things, and are no event. */

@@ -63,7 +63,7 @@ export class Wakeups {
     const { object, previous } = event;
     if (event.type !== 'deleted') this.#wakeUnlessOwn(templates, object);
     this.#finalizerEvent(event, finalizers.template);
-    if (event.type === 'deleted') this.#wakeDuplicates(templates, this.#options.stores.templates, object);
+    if (event.type === 'deleted') this.#wakeDuplicates(templates, this.#options.stores.templates);
     const moved = object.status?.activeVersion?.id !== previous?.status?.activeVersion?.id;
     if (event.type === 'modified' && moved)
       this.#wakeUsers(object.metadata.namespace ?? '', object.metadata.name);
@@ -74,7 +74,7 @@ export class Wakeups {
     if (event.type !== 'deleted') this.#wakeUnlessOwn(workspaces, object);
     this.#finalizerEvent(event, finalizers.workspace);
     if (event.type !== 'deleted') return;
-    this.#wakeDuplicates(workspaces, this.#options.stores.workspaces, object);
+    this.#wakeDuplicates(workspaces, this.#options.stores.workspaces);
     // A template that is being deleted waits for the last workspace.
     for (const template of this.#options.stores.templates.byIndex(
       'namespace',
@@ -123,12 +123,8 @@ export class Wakeups {
   }
 
   /** Objects that had to leave their thing in Coder to an older one: that may have been the one that is gone now. */
-  #wakeDuplicates<T extends CoderTemplate | CoderWorkspace>(
-    resource: ResourceType,
-    store: Store<T>,
-    gone: KubeObject,
-  ): void {
-    for (const object of store.byIndex('namespace', gone.metadata.namespace ?? '')) {
+  #wakeDuplicates<T extends CoderTemplate | CoderWorkspace>(resource: ResourceType, store: Store<T>): void {
+    for (const object of store.list()) {
       const isDuplicate = findCondition(object.status?.conditions, 'Stalled')?.reason === 'DuplicateClaim';
       if (isDuplicate) this.#wake(resource, object, priorities.change);
     }

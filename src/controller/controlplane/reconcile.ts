@@ -56,7 +56,6 @@ export class ControlPlaneReconciler {
     const { context, olderOne, held } = this.#options;
     const namespace = object.metadata.namespace ?? '';
     const older = olderOne(object);
-    if (older === undefined) context.connections.announce(namespace, object.metadata.name);
     let last: ControlPlaneInput = {
       object,
       facts: { olderOne: older, held: held(namespace) },

@@ -1,7 +1,14 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { InvalidNameError, parseTemplateName, type TemplateName } from '../../api/names.ts';
-import { newRequest, notSynced, reconciling, stalled, withoutConnection } from '../report.ts';
+import {
+  newRequest,
+  notSynced,
+  overruledWarning,
+  reconciling,
+  stalled,
+  withoutConnection,
+} from '../report.ts';
 import { settleMs } from '../settings.ts';
 import { after, untilWoken, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
@@ -195,12 +202,12 @@ function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
   if (older !== undefined) {
     return stalled(input, input.object.status ?? {}, {
       reason: 'DuplicateClaim',
-      message: `The older object ${older} is bound to the same template in Coder (${record.id}); delete one of them`,
+      message: `An older object (${older}) is bound to the same template in Coder (${record.id}); delete one of them`,
     });
   }
   const held = metadata.finalizers?.includes(finalizers.template) === true;
-  const mustHold = deletionOf(spec.deletionPolicy, status.origin).policy === 'Delete';
-  if (held !== mustHold) return { do: 'finalizer', present: mustHold };
+  const choice = deletionOf(spec.deletionPolicy, status.origin);
+  if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
 
   const known = status.activeVersion?.id === record.activeVersionID ? status.activeVersion.name : undefined;
   const read =
@@ -213,14 +220,24 @@ function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
     status: { ...status, activeVersion: { id: record.activeVersionID, name: known ?? read } },
   };
 
-  const content = contentOf(spec, status);
-  if (content === undefined) return upToDate(next, record, undefined);
+  const step = decideContent(next, record);
+  const event = step.do === 'report' ? overruledWarning(input, choice.overruled, 'template') : undefined;
+  return step.do !== 'report' || step.event !== undefined || event === undefined ? step : { ...step, event };
+}
+
+function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {
+  const { input, status } = bound;
+  const { facts, object } = input;
+  const content = contentOf(object.spec, status);
   // The wish was carried out once; what others promoted since is reported and left.
-  const isDone = status.contentHash === content.key && newRequest(input) === undefined;
-  if (isDone) return upToDate(next, record, content);
+  const isDone = content === undefined || status.contentHash === content.key;
+  if (isDone && newRequest(input) === undefined) return upToDate(bound, record, content);
+  // What is remembered may be a minute old: a new wish must not count as carried out because of it.
+  if (facts.template?.fresh === false) return { do: 'read', fact: 'freshTemplate' };
+  if (content === undefined) return upToDate(bound, record, undefined);
   return content.kind === 'files'
-    ? decideFiles(next, content, { organizationID: record.organizationID, template: record })
-    : decideVersion(next, content, record.organizationID, record);
+    ? decideFiles(bound, content, { organizationID: record.organizationID, template: record })
+    : decideVersion(bound, content, record.organizationID, record);
 }
 
 /** `spec.versionID`: a version that exists shall be the active one. */

@@ -4,7 +4,7 @@ import type { TemplateName } from '../../api/names.ts';
 import { usableForDeletion, type ConnectedFact } from '../facts.ts';
 import { reconciling, stalled } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, withBackoff } from '../step.ts';
+import { after, untilWoken, withBackoff } from '../step.ts';
 import type { TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
 import { announced } from './operations.ts';
 import { observedStatus } from './status.ts';
@@ -31,6 +31,7 @@ export function decideDeletion(input: TemplateInput, name: TemplateName): Templa
     );
   }
 
+  if (facts.connection.state === 'connecting') return { do: 'report', status, rest: untilWoken };
   const coder = usableForDeletion(facts.connection);
   if (coder === undefined) {
     const why =

@@ -130,19 +130,8 @@ export class TemplateReconciler {
           },
         };
       }
-      case 'versionByName': {
-        const content = contentOf(spec, status ?? {});
-        const wanted = content?.kind === 'files' ? content.versionName : '';
-        const version = await found(() =>
-          client.templateVersionByName(
-            status?.organizationName ?? name.organization,
-            status?.templateName ?? name.template,
-            wanted,
-            { signal },
-          ),
-        );
-        return { versionByName: { name: wanted, version } };
-      }
+      case 'versionByName':
+        return { versionByName: await this.#versionByName(input, live) };
       case 'unattachedVersion':
         return { unattachedVersion: { version: await this.#unattachedVersion(input, live) } };
       case 'activeVersionName': {
@@ -161,6 +150,23 @@ export class TemplateReconciler {
         };
       }
     }
+  }
+
+  async #versionByName(
+    input: TemplateInput,
+    live: LiveConnection,
+  ): Promise<NonNullable<TemplateFacts['versionByName']>> {
+    const { spec, status, metadata } = input.object;
+    const name = parseTemplateName(metadata.name);
+    const content = contentOf(spec, status ?? {});
+    const wanted = content?.kind === 'files' ? content.versionName : '';
+    const organization = status?.organizationName ?? name.organization;
+    const template = status?.templateName ?? name.template;
+    const { signal } = this.#options.context;
+    const version = await found(() =>
+      live.client.templateVersionByName(organization, template, wanted, { signal }),
+    );
+    return { name: wanted, version };
   }
 
   /** The version that an announced request of ours made and that belongs to no template, by its job. */
@@ -198,8 +204,9 @@ export class TemplateReconciler {
     }
   }
 
+  /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
   async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
-    const { signal, logger, clock } = this.#options.context;
+    const { logger, clock } = this.#options.context;
     const { client, observer } = this.#live(input);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -209,32 +216,27 @@ export class TemplateReconciler {
     });
     switch (operation.type) {
       case 'CreateVersion': {
-        const fileID = await client.uploadArchive(await archiveOf(operation.files), { signal });
-        const version = await client.createTemplateVersion(
-          operation.organizationID,
-          {
-            name: operation.name,
-            file_id: fileID,
-            provisioner: PROVISIONER,
-            ...(operation.templateID === undefined ? {} : { template_id: operation.templateID }),
-          },
-          { signal },
-        );
+        const fileID = await client.uploadArchive(await archiveOf(operation.files));
+        const version = await client.createTemplateVersion(operation.organizationID, {
+          name: operation.name,
+          file_id: fileID,
+          provisioner: PROVISIONER,
+          ...(operation.templateID === undefined ? {} : { template_id: operation.templateID }),
+        });
         return { type: 'CreateVersion', version: versionRecordOf(version) };
       }
       case 'CreateTemplate': {
         const template = templateRecordOf(
-          await client.createTemplate(
-            operation.organizationID,
-            { name: operation.name, template_version_id: operation.versionID },
-            { signal },
-          ),
+          await client.createTemplate(operation.organizationID, {
+            name: operation.name,
+            template_version_id: operation.versionID,
+          }),
         );
         observer.learnTemplate(template, clock.monotonic());
         return { type: 'CreateTemplate', template };
       }
       case 'Promote': {
-        await client.promoteTemplateVersion(operation.templateID, operation.versionID, { signal });
+        await client.promoteTemplateVersion(operation.templateID, operation.versionID);
         const known = observer.template(operation.templateID);
         if (known !== undefined) {
           observer.learnTemplate({ ...known, activeVersionID: operation.versionID }, clock.monotonic());
@@ -242,7 +244,7 @@ export class TemplateReconciler {
         return { type: 'Promote' };
       }
       case 'Delete':
-        await client.deleteTemplate(operation.templateID, { signal });
+        await client.deleteTemplate(operation.templateID);
         return { type: 'Delete' };
     }
   }

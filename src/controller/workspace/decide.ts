@@ -1,4 +1,3 @@
-import { findCondition } from '../../api/conditions.ts';
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { InvalidNameError, parseWorkspaceName, sameName, type WorkspaceName } from '../../api/names.ts';
@@ -7,6 +6,7 @@ import type { WorkspaceRecord } from '../observer/record.ts';
 import {
   newRequest,
   notSynced,
+  overruledWarning,
   reconciling,
   requestOf,
   stalled,
@@ -322,18 +322,8 @@ function decideFound(bound: Bound, record: WorkspaceRecord, fresh: boolean): Wor
   const step = decidePower({ ...bound, status }, record, fresh);
   if (step.do !== 'report' || step.event !== undefined) return step;
   if (adopted) return { ...step, event: adoption(record) };
-  const overruledBefore = findCondition(input.object.status?.conditions, 'Ready')?.observedGeneration;
-  return choice.overruled && overruledBefore !== metadata.generation
-    ? {
-        ...step,
-        event: {
-          type: 'Warning',
-          reason: 'Retained',
-          message:
-            'deletionPolicy Delete does not count: the operator did not create this workspace and will keep it',
-        },
-      }
-    : step;
+  const event = overruledWarning(input, choice.overruled, 'workspace');
+  return event === undefined ? step : { ...step, event };
 }
 
 /** What keeps an object from driving the workspace that it means. */
@@ -344,7 +334,7 @@ function refuse(bound: Bound, record: WorkspaceRecord, status: WorkspaceDraft): 
   if (older !== undefined) {
     return stalled(input, input.object.status ?? {}, {
       reason: 'DuplicateClaim',
-      message: `The older object ${older} is bound to the same workspace in Coder (${record.id}); delete one of them`,
+      message: `An older object (${older}) is bound to the same workspace in Coder (${record.id}); delete one of them`,
     });
   }
   if (templateName !== undefined && !sameName(templateName, record.templateName)) {

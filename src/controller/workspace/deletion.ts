@@ -6,7 +6,7 @@ import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type WorkspaceRecord } from '../observer/record.ts';
 import { newRequest, reconciling, stalled, synced, withVerdict } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, withBackoff, type StepEvent } from '../step.ts';
+import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
 import { failuresOf, oneMore } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
 import { initiatorOf, observedStatus } from './status.ts';
@@ -35,6 +35,7 @@ export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): Work
     );
   }
 
+  if (facts.connection.state === 'connecting') return { do: 'report', status, rest: untilWoken };
   const coder = usableForDeletion(facts.connection);
   if (coder === undefined) {
     const why =

@@ -59,6 +59,8 @@ export type WorkspaceOperation =
       readonly type: 'Start' | 'Stop' | 'Delete';
       readonly workspaceID: string;
       readonly afterBuildNumber: number;
+      /** Left out: that of the last build. */
+      readonly templateVersionID?: string | undefined;
     };
 
 export type WorkspaceStep = Step<WorkspaceFactName, WorkspaceOperation, WorkspaceDraft>;

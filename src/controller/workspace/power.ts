@@ -21,6 +21,10 @@ export function decidePower(bound: Bound, record: WorkspaceRecord, fresh: boolea
   const requested = newRequest(input);
   const before = bound.status.power;
   const isNew = before === undefined || before.running !== wished || requested !== undefined;
+  // What is remembered may be a minute old: a new wish must not count as reached because of it.
+  if (isNew && !fresh && (wished !== undefined || requested !== undefined)) {
+    return { do: 'read', fact: 'freshWorkspace' };
+  }
   const status: WorkspaceDraft = {
     ...bound.status,
     lastHandledReconcileAt: requested ?? bound.status.lastHandledReconcileAt,
@@ -263,7 +267,12 @@ function drive(bound: Bound, record: WorkspaceRecord, wished: boolean, fresh: bo
     : { reason: 'Stopping' as const, message: 'Stopping the workspace' };
   return {
     do: 'write',
-    operation: { type: wished ? 'Start' : 'Stop', workspaceID: record.id, afterBuildNumber: build.number },
+    operation: {
+      type: wished ? 'Start' : 'Stop',
+      workspaceID: record.id,
+      afterBuildNumber: build.number,
+      templateVersionID: wished ? mendedVersion(record) : undefined,
+    },
     status: withVerdict(input, status, {
       ready: { status: 'False', ...doing },
       synced,
@@ -271,6 +280,15 @@ function drive(bound: Bound, record: WorkspaceRecord, wished: boolean, fresh: bo
     }),
     event: { type: 'Normal', ...doing },
   };
+}
+
+/**
+ * The version to start with, or undefined to leave it to Coder, which takes that of the last build. After a start that
+ * failed that would be the broken one again, so the template's active version is taken: it may be mended.
+ */
+function mendedVersion({ build, templateActiveVersionID }: WorkspaceRecord): string | undefined {
+  const isMended = build.templateVersionID !== templateActiveVersionID && templateActiveVersionID !== '';
+  return hasFailed(build) && build.transition === 'start' && isMended ? templateActiveVersionID : undefined;
 }
 
 /** Number of the last build that was counted as a failure, for whatever. */

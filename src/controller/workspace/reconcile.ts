@@ -160,8 +160,9 @@ export class WorkspaceReconciler {
     }
   }
 
+  /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
   async #perform(input: WorkspaceInput, operation: WorkspaceOperation): Promise<WorkspaceInput> {
-    const { signal, logger, clock } = this.#options.context;
+    const { logger, clock } = this.#options.context;
     const { client, observer } = this.#live(input);
     const log = logger.child({
       workspace: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -173,15 +174,20 @@ export class WorkspaceReconciler {
       const workspace = await client.createWorkspace(
         operation.owner,
         { name: operation.name, template_id: operation.templateID },
-        { signal, priority: 'high' },
+        { priority: 'high' },
       );
       return afterSuccess(input, operation, observer.learn(workspace, clock.monotonic()));
     }
     const transition = ({ Start: 'start', Stop: 'stop', Delete: 'delete' } as const)[operation.type];
     const build = await client.createBuild(
       operation.workspaceID,
-      { transition },
-      { signal, priority: 'high' },
+      {
+        transition,
+        ...(operation.templateVersionID === undefined
+          ? {}
+          : { template_version_id: operation.templateVersionID }),
+      },
+      { priority: 'high' },
     );
     const before = knownRecord(input);
     log.info('Coder builds', { build: build.build_number, transition });

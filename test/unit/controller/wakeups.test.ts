@@ -1,0 +1,226 @@
+import { expect } from 'chai';
+import {
+  controlPlanes,
+  finalizers,
+  templates,
+  workspaces,
+  type CoderControlPlane,
+  type CoderTemplate,
+  type CoderWorkspace,
+} from '../../../src/api/kinds.ts';
+import type { KubeObject } from '../../../src/api/meta.ts';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { createStores, held, type Stores } from '../../../src/controller/stores.ts';
+import { parseKey, Wakeups } from '../../../src/controller/wakeups.ts';
+import { WorkQueue } from '../../../src/kube/workqueue.ts';
+import { FakeClock } from '../../support/clock.ts';
+import { templateRecord } from '../../support/controller-records.ts';
+
+interface Parts {
+  readonly namespace?: string;
+  readonly metadata?: object;
+  readonly status?: object;
+  readonly spec?: object;
+}
+
+function object<T extends KubeObject>(name: string, parts: Parts = {}): T {
+  const { namespace = 'team', metadata, spec = {}, status } = parts;
+  return {
+    metadata: { name, namespace, uid: `uid-${namespace}-${name}`, resourceVersion: '1', ...metadata },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  } as unknown as T;
+}
+
+const CP = 'CoderControlPlane:team/coder';
+const T = 'CoderTemplate:team/acme.docker';
+const W = 'CoderWorkspace:team/acme.ann.dev';
+
+interface Bench {
+  readonly stores: Stores;
+  readonly wakeups: Wakeups;
+  /** What was woken since the last look, in order of priority. */
+  woken(): Promise<string[]>;
+  own: boolean;
+}
+
+function bench(parts: { readonly workspace?: Parts; readonly template?: Parts } = {}): Bench {
+  const stores = createStores(silentLogger);
+  stores.controlPlanes.replace([object<CoderControlPlane>('coder')], '1');
+  stores.templates.replace([object<CoderTemplate>('acme.docker', parts.template)], '1');
+  stores.workspaces.replace(
+    [
+      object<CoderWorkspace>('acme.ann.dev', parts.workspace),
+      object<CoderWorkspace>('acme.zoe.far', { namespace: 'elsewhere', status: { id: 'w1' } }),
+    ],
+    '1',
+  );
+  const queue = new WorkQueue({ clock: new FakeClock() });
+  const self: Bench = {
+    stores,
+    own: false,
+    wakeups: new Wakeups({ queue, stores, isOwnWrite: () => self.own }),
+    async woken() {
+      const keys: string[] = [];
+      while (queue.length > 0) {
+        const key = await queue.next(new AbortController().signal);
+        if (key === undefined) break;
+        keys.push(key);
+        queue.done(key);
+      }
+      return keys;
+    },
+  };
+  return self;
+}
+
+const only = (bench_: Bench, name: 'templates' | 'workspaces'): CoderTemplate & CoderWorkspace =>
+  bench_.stores[name].byIndex('namespace', 'team')[0] as CoderTemplate & CoderWorkspace;
+
+describe('Wakeups', () => {
+  it('begins with the control planes, then everything', async () => {
+    const b = bench();
+    b.wakeups.everything();
+    expect(await b.woken()).to.deep.equal([CP, T, W, 'CoderWorkspace:elsewhere/acme.zoe.far']);
+  });
+
+  it('wakes a changed object, unless we changed it', async () => {
+    const b = bench();
+    const event = {
+      type: 'modified',
+      key: 'x',
+      object: only(b, 'workspaces'),
+      previous: only(b, 'workspaces'),
+    } as const;
+    b.wakeups.workspaceEvent(event);
+    expect(await b.woken()).to.deep.equal([W]);
+    b.own = true;
+    b.wakeups.workspaceEvent(event);
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
+  it('wakes every control plane of a namespace when one comes or goes', async () => {
+    const b = bench();
+    b.own = true;
+    for (const type of ['added', 'deleted'] as const) {
+      b.wakeups.controlPlaneEvent({ type, key: 'x', object: object<CoderControlPlane>('younger') });
+      expect(await b.woken()).to.deep.equal([CP]);
+    }
+  });
+
+  it('wakes the control plane when an object of its namespace takes or leaves our finalizer', async () => {
+    const b = bench();
+    const bare = only(b, 'workspaces');
+    const holding = { ...bare, metadata: { ...bare.metadata, finalizers: [finalizers.workspace] } };
+    b.own = true;
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: holding, previous: bare });
+    expect(await b.woken()).to.deep.equal([CP]);
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: bare, previous: holding });
+    expect(await b.woken()).to.deep.equal([CP]);
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: holding, previous: holding });
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
+  it('wakes templates that wait for their last workspace to go', async () => {
+    const waiting = bench({ template: { metadata: { deletionTimestamp: 'now' } } });
+    waiting.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: only(waiting, 'workspaces') });
+    expect(await waiting.woken()).to.include(T);
+    const resting = bench();
+    resting.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: only(resting, 'workspaces') });
+    expect(await resting.woken()).to.not.include(T);
+  });
+
+  it('wakes those that had to leave their workspace to an older object when one goes', async () => {
+    const status = { conditions: [{ type: 'Stalled', status: 'True', reason: 'DuplicateClaim' }] };
+    const b = bench({ workspace: { status }, template: { status } });
+    b.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: object<CoderWorkspace>('acme.ann.older') });
+    expect(await b.woken())
+      .to.include(W)
+      .and.not.include(T);
+    b.wakeups.templateEvent({ type: 'deleted', key: 'x', object: object<CoderTemplate>('acme.older') });
+    expect(await b.woken())
+      .to.include(T)
+      .and.not.include(W);
+  });
+
+  it('wakes an object by its UUID in Coder, in the namespace of that Coder only', async () => {
+    const b = bench({ workspace: { status: { id: 'w1' } }, template: { status: { id: 't1' } } });
+    b.wakeups.workspaceChanged('team', 'w1');
+    expect(await b.woken()).to.deep.equal([W]);
+    b.wakeups.templateChanged('team', 't1', undefined);
+    expect(await b.woken()).to.deep.equal([T]);
+    b.wakeups.workspaceChanged('team', 'unknown');
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
+  const uses = { templateName: 'docker' };
+  const waiting: [string, Parts, boolean][] = [
+    ['not there yet', { spec: uses }, true],
+    ['that failed', { spec: uses, status: { id: 'w1', failures: { what: 'start', count: 6 } } }, true],
+    ['at rest', { spec: uses, status: { id: 'w1' } }, false],
+    ['of another template', { spec: { templateName: 'nomad' } }, false],
+  ];
+  for (const [name, workspace, wakes] of waiting) {
+    it(`${wakes ? 'wakes' : 'leaves'} a workspace ${name} when its template changes`, async () => {
+      const b = bench({ workspace });
+      b.wakeups.templateChanged('team', 't1', templateRecord({ name: 'Docker', organizationName: 'Acme' }));
+      expect(await b.woken()).to.deep.equal(wakes ? [W] : []);
+      b.wakeups.templateChanged('team', 't1', templateRecord({ organizationName: 'other' }));
+      expect(await b.woken()).to.deep.equal([]);
+      const before = only(b, 'templates');
+      const after = { ...before, status: { activeVersion: { id: 'v2' } } };
+      b.own = true;
+      b.wakeups.templateEvent({ type: 'modified', key: 'x', object: after, previous: before });
+      expect(await b.woken()).to.deep.equal(wakes ? [W] : []);
+    });
+  }
+
+  it('looks first at what waits when a connection changes', async () => {
+    const b = bench({ template: { status: { id: 't1' } } });
+    b.wakeups.connectionChanged('team');
+    expect(await b.woken()).to.deep.equal([W, T]);
+  });
+});
+
+describe('parseKey', () => {
+  it('takes a key apart', () => {
+    for (const { kind } of [controlPlanes, templates, workspaces]) {
+      expect(parseKey(`${kind}:team/acme.ann.dev`)).to.deep.equal({ kind, objectKey: 'team/acme.ann.dev' });
+    }
+  });
+});
+
+describe('held', () => {
+  it('names the first three objects that hold our finalizer', () => {
+    const stores = createStores(silentLogger);
+    const holding = { metadata: { finalizers: [finalizers.workspace] } };
+    stores.workspaces.replace(
+      [
+        ...['a', 'b', 'c', 'd'].map((n) => object<CoderWorkspace>(`acme.ann.${n}`, holding)),
+        object<CoderWorkspace>('acme.ann.free', { metadata: { finalizers: ['example.com/other'] } }),
+        object<CoderWorkspace>('acme.ann.far', { namespace: 'elsewhere', ...holding }),
+      ],
+      '1',
+    );
+    expect(held(stores, 'team')).to.deep.equal({
+      count: 4,
+      some: ['CoderWorkspace acme.ann.a', 'CoderWorkspace acme.ann.b', 'CoderWorkspace acme.ann.c'],
+    });
+    expect(held(stores, 'nowhere')).to.deep.equal({ count: 0, some: [] });
+  });
+
+  it('finds objects by our own writes at once', () => {
+    const stores = createStores(silentLogger);
+    stores.workspaces.replace([object<CoderWorkspace>('acme.ann.dev')], '1');
+    stores.assume(
+      workspaces,
+      object('acme.ann.dev', { status: { id: 'w1' }, metadata: { resourceVersion: '2' } }),
+    );
+    stores.assume(
+      templates,
+      object('acme.docker', { status: { id: 't1' }, metadata: { resourceVersion: '3' } }),
+    );
+    expect(stores.workspaces.byIndex('id', 'w1')).to.have.length(1);
+    expect(stores.templates.byIndex('id', 'w1')).to.have.length(0);
+  });
+});
