@@ -129,6 +129,15 @@ export class Connections {
     this.#options.onChange(namespace);
   }
 
+  /** Ends every connection, when nothing works on any more: an open socket would keep the process alive. */
+  close(): void {
+    for (const entry of this.#entries.values()) {
+      this.#end(entry);
+      entry.live?.client.close();
+    }
+    this.#entries.clear();
+  }
+
   #end(entry: Entry | undefined): void {
     entry?.live?.stop.abort(new Error('the connection is not used any more'));
   }

@@ -154,6 +154,8 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     });
   } finally {
     for (const stop of unsubscribe) stop();
+    connections.close();
+    queue.shutDown();
   }
 }
 

@@ -256,6 +256,45 @@ describe('what is missing or wrong', function () {
       expect(await tenant.builds(id)).to.deep.equal(['start', 'stop', 'start']);
     });
 
+    it('looks afresh when it is asked to, and does not trust what it remembers', async () => {
+      const ready = await tenant.untilWorkspace((w) => has(w, 'Ready', 'True', 'Running'));
+      const id = ready.status?.id ?? '';
+      const stop = await tenant.coder.createBuild(id, { transition: 'stop' });
+      await until(
+        async () => ((await tenant.coder.workspace(id)).latest_build.status === 'stopped' ? true : undefined),
+        { withinMs: 30_000 },
+      );
+      // At once, before the operator looks at everything again.
+      await tenant.kubectl(
+        'annotate',
+        '--overwrite',
+        'cws',
+        ready.metadata.name,
+        'coder.com/reconcile-requested-at=soon',
+      );
+      const again = await tenant.untilWorkspace(
+        (w) => has(w, 'Ready', 'True', 'Running') && (w.status?.latestBuild?.number ?? 0) > stop.build_number,
+      );
+      expect(again.status?.lastHandledReconcileAt).to.equal('soon');
+    });
+
+    it('starts with the mended template after the broken one made the start fail', async () => {
+      const name = `${tenant.tag}m`;
+      const broken = 'resource "terraform_data" "x" {\n provisioner "local-exec" { command = "exit 1" }\n}\n';
+      await tenant.apply(tenant.template({ files: { 'main.tf': broken } }, name));
+      await tenant.untilTemplate(isReady, 30_000, name);
+      await tenant.apply(tenant.workspace({ templateName: name, running: true }, name));
+      await tenant.untilWorkspace((w) => has(w, 'Reconciling', 'True', 'BuildFailed'), 30_000, name);
+      await tenant.apply(tenant.template({ files: SMALL }, name));
+      const template = await tenant.untilTemplate(
+        (t) => isReady(t) && t.status?.observedGeneration === t.metadata.generation,
+        30_000,
+        name,
+      );
+      const ready = await tenant.untilWorkspace(isReady, 60_000, name);
+      expect(ready.status?.latestBuild?.templateVersionID).to.equal(template.status?.activeVersion?.id);
+    });
+
     it('says that a workspace was deleted in Coder, and creates it again when asked', async () => {
       const before = await tenant.untilWorkspace(isReady);
       await tenant.coder.createBuild(before.status?.id ?? '', { transition: 'delete' });

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { logTail } from '../../hack/stack/process.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
 import { isReady, Tenant } from '../support/tenant.ts';
@@ -45,6 +46,28 @@ describe('at rest', function () {
 
     expect(tenant.operatorWrites().slice(kubernetes.length)).to.deep.equal([]);
     expect(await coderWrites()).to.deep.equal(coder);
+  });
+
+  it('ends in order on SIGTERM, and a successor takes over at once and writes nothing', async () => {
+    const operator = await runningOperator();
+    await untilQuiet(() => tenant.operatorWrites().length);
+    const before = tenant.operatorWrites();
+    const builds = await coderWrites();
+    expect(builds.length).to.be.greaterThan(0);
+
+    const stopping = systemClock.monotonic();
+    await operator.stop('SIGTERM');
+    // What does not end by itself is killed after 30 seconds.
+    expect(systemClock.monotonic() - stopping, 'it ended by itself').to.be.lessThan(30_000);
+    expect(logTail(operator.logFile)).to.contain('the lease is released');
+    await operator.start();
+    // A request is carried out by whoever leads: then the successor has looked at everything.
+    await tenant.kubectl('annotate', 'ccp', 'coder', 'coder.com/reconcile-requested-at=after-restart');
+    await tenant.untilControlPlane((c) => c.status?.lastHandledReconcileAt === 'after-restart');
+    await untilQuiet(() => tenant.operatorWrites().length);
+
+    expect(tenant.operatorWrites().slice(before.length)).to.deep.equal(['update codercontrolplanes/coder']);
+    expect(await coderWrites()).to.deep.equal([]);
   });
 });
 

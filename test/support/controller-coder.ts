@@ -3,6 +3,7 @@ import type { Clock } from '../../src/base/clock.ts';
 import type { CoderClient } from '../../src/coder/client.ts';
 import { CoderError } from '../../src/coder/errors.ts';
 import type {
+  CreateBuildRequest,
   CreateTemplateRequest,
   CreateTemplateVersionRequest,
   CreateWorkspaceRequest,
@@ -166,13 +167,13 @@ export class SimulatedCoder implements Pick<
     });
   }
 
-  createBuild(workspaceID: string, body: { readonly transition: string }): Promise<WorkspaceBuild> {
+  createBuild(workspaceID: string, body: CreateBuildRequest): Promise<WorkspaceBuild> {
     const isBusy = this.#rows.some((r) => r.id === workspaceID && isActive(r));
     if (isBusy) this.violations.push(`a ${body.transition} was asked for while a build is active`);
     return this.#change('createBuild', body.transition, () => {
       const row = found(this.#rows.find((r) => r.id === workspaceID && !r.deleted));
       if (isActive(row)) throw new CoderError('Conflict', 'a build is active');
-      return this.#build(row, body.transition, OPERATOR.id, 'initiator');
+      return this.#build(row, body.transition, OPERATOR.id, 'initiator', body.template_version_id);
     });
   }
 
@@ -393,8 +394,13 @@ export class SimulatedCoder implements Pick<
     return workspaceOf(row);
   }
 
-  #build(row: Row, transition: string, initiator: string, reason: string): WorkspaceBuild {
-    const version = row.builds[0].template_version_id;
+  #build(
+    row: Row,
+    transition: string,
+    initiator: string,
+    reason: string,
+    version = (row.builds.at(-1) ?? row.builds[0]).template_version_id,
+  ): WorkspaceBuild {
     const build = this.#newBuild(row.id, row.builds.length + 1, transition, version, initiator, reason);
     this.#rows = this.#rows.map((r) => (r.id === row.id ? { ...r, builds: [...r.builds, build] } : r));
     return build;

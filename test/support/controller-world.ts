@@ -101,6 +101,7 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
       clock: this.clock,
       logger: silentLogger,
       signal: this.#stop.signal,
+      controlPlaneOf: () => 'coder',
       onChange: () => undefined,
       onSuspicion: () => undefined,
       onWorkspace: () => undefined,

@@ -21,6 +21,11 @@ describe('olderClaim', () => {
     expect(olderClaim(twin, [first, twin])).to.equal(undefined);
   });
 
+  it('does not name an object of another namespace', () => {
+    const far = object('first', '2026-01-01T00:00:00Z', { namespace: 'elsewhere' });
+    expect(olderClaim(second, [far])).to.equal('in another namespace');
+  });
+
   it('counts one that is being deleted until it is gone', () => {
     const leaving = object('first', '2026-01-01T00:00:00Z', { deletionTimestamp: 'now' });
     expect(olderClaim(second, [leaving])).to.equal('first');

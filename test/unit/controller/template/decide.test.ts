@@ -274,13 +274,16 @@ describe('decideTemplate', () => {
     });
 
     it('that nobody wishes any more is not waited for', () => {
-      for (const spec of [{}, { versionID: VERSION_ID }, { files: { 'main.tf': '# two' } }]) {
-        const step = decideTemplate(
-          templateInput({ spec, metadata: held, status: { ...bound, ...status } }, there),
+      const decide = (spec: object, facts: Partial<TemplateFacts> = {}): ReturnType<typeof decideTemplate> =>
+        decideTemplate(
+          templateInput({ spec, metadata: held, status: { ...bound, ...status } }, { ...there, ...facts }),
         );
-        expect(step).to.not.deep.equal({ do: 'read', fact: 'versionByName' });
-        if ('status' in step) expect(step.status.pendingOperation).to.equal(undefined);
-      }
+      expect(expectStep(decide({}), 'report').status.pendingOperation).to.equal(undefined);
+      expect(decide({ versionID: NEW_ID })).to.deep.equal({ do: 'read', fact: 'version' });
+      const files = { 'main.tf': '# two' };
+      const name = versionName(contentHash({ files, provisioner: 'terraform' }), 1);
+      const step = expectStep(decide({ files }, { versionByName: { name, version: undefined } }), 'write');
+      expect(step.operation).to.deep.include({ type: 'CreateVersion', name });
     });
   });
 
@@ -463,6 +466,15 @@ describe('decideTemplate', () => {
         expect(decideTemplate(input)).to.deep.equal({ do: 'finalizer', present });
       });
     }
+
+    it('warns once that Delete does not count', () => {
+      const spec = { files: FILES, deletionPolicy: 'Delete' } as const;
+      const status = { ...done, origin: 'Adopted' as const };
+      const first = expectStep(decideTemplate(templateInput({ spec, status }, there)), 'report');
+      expect(first.event).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      const again = decideTemplate(templateInput({ spec, status: first.status }, there));
+      expect(expectStep(again, 'report').event).to.equal(undefined);
+    });
 
     it('is adopted by name', () => {
       const facts = {

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import { decideWorkspace } from '../../../../src/controller/workspace/decide.ts';
-import type { WorkspaceFacts } from '../../../../src/controller/workspace/input.ts';
+import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
 import { DEPLOYMENT, ORGANIZATION, OWNER, STRANGER } from '../../../support/controller-coder.ts';
 import {
   build,
@@ -28,6 +28,12 @@ const asked = { annotations: { [annotations.reconcileRequestedAt]: 'again' } };
 const bound = { id: WORKSPACE_ID, origin: 'Created', deploymentID: DEPLOYMENT } as const;
 const adopted = { ...bound, origin: 'Adopted' } as const;
 
+/** A report that leaves the status as it is, which need not hold conditions yet. */
+function expectReport(step: WorkspaceStep): Extract<WorkspaceStep, { do: 'report' }> {
+  if (step.do !== 'report') throw new Error(`expected a report, but it is ${step.do}`);
+  return step;
+}
+
 describe('decideWorkspace', () => {
   it('refuses a name that the CRD lets through no more', () => {
     const step = expectStep(decideWorkspace(workspaceInput({ metadata: { name: 'acme.dev' } })), 'report');
@@ -51,6 +57,19 @@ describe('decideWorkspace', () => {
       ]);
       expect(messageOf(step.status)).to.contain('no CoderControlPlane in the namespace team');
       expect(step.rest).to.deep.equal({ until: 'woken' });
+    });
+
+    it('says nothing before the control plane was talked to', () => {
+      const connecting = { state: 'connecting' } as const;
+      const step = expectReport(decideWorkspace(workspaceInput({}, { connection: connecting })));
+      expect(step.status).to.deep.equal({});
+      const status = { ...bound, observedGeneration: 2 };
+      const metadata = { ...held, deletionTimestamp: '2026-01-02T03:00:00Z' };
+      const facts = { connection: connecting, crdTerminating: false };
+      for (const parts of [{ status }, { status, metadata }]) {
+        const later = expectReport(decideWorkspace(workspaceInput(parts, facts)));
+        expect(later).to.deep.include({ status, rest: { until: 'woken' } });
+      }
     });
 
     const ready = decideWorkspace(
@@ -256,11 +275,13 @@ describe('decideWorkspace', () => {
 
     it('carries the wish out', () => {
       const spec = { running: false };
-      expect(expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'write').operation).to.deep.equal({
-        type: 'Stop',
-        workspaceID: WORKSPACE_ID,
-        afterBuildNumber: 1,
-      });
+      expect(expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'write').operation).to.deep.include(
+        {
+          type: 'Stop',
+          workspaceID: WORKSPACE_ID,
+          afterBuildNumber: 1,
+        },
+      );
     });
 
     it('carries the wish out also when it had begun to create the workspace itself', () => {
@@ -515,6 +536,12 @@ describe('decideWorkspace', () => {
       const step = expectStep(decideWorkspace(workspaceInput(parts, facts)), 'report');
       expect(shown(step.status)).to.include('Stalled=True/DuplicateClaim');
       expect(messageOf(step.status)).to.contain('acme.ann.older');
+    });
+
+    it('claimed from another namespace says no name', () => {
+      const facts = { workspace: seen(workspaceRecord()), claimedBy: () => 'in another namespace' };
+      const step = expectStep(decideWorkspace(workspaceInput(parts, facts)), 'report');
+      expect(messageOf(step.status)).to.contain('An older object (in another namespace)');
     });
 
     it('claimed by an older object is not even bound', () => {

@@ -107,7 +107,7 @@ describe('decidePower', () => {
       it(`${name}: ${outcome}`, () => {
         const step = decide(given);
         if (outcome === 'Start' || outcome === 'Stop') {
-          expect(expectStep(step, 'write', given.generation).operation).to.deep.equal({
+          expect(expectStep(step, 'write', given.generation).operation).to.deep.include({
             type: outcome,
             workspaceID: WORKSPACE_ID,
             afterBuildNumber: 1,
@@ -119,6 +119,13 @@ describe('decidePower', () => {
         }
       });
     }
+
+    it('starts what was stopped with the version that it had', () => {
+      const record = { templateActiveVersionID: 'newer', build: build(STOPPED) };
+      expect(expectStep(decide({ running: true, record }), 'write').operation).to.deep.include({
+        templateVersionID: undefined,
+      });
+    });
 
     it('records with which build it was reached, and that the request was heard', () => {
       const { status } = expectStep(
@@ -146,6 +153,18 @@ describe('decidePower', () => {
         do: 'read',
         fact: 'freshWorkspace',
       });
+    });
+
+    it('does not take a remembered state for a new wish that is reached', () => {
+      for (const given of [
+        { running: true, build: RUNNING },
+        { running: true, build: RUNNING, status: satisfied(true), asked: 'now' },
+      ]) {
+        expect(decide({ ...given, fresh: false })).to.deep.equal({ do: 'read', fact: 'freshWorkspace' });
+      }
+      expect(decide({ running: true, build: RUNNING, status: satisfied(true), fresh: false }).do).to.equal(
+        'report',
+      );
     });
 
     it('a request that can never be told from the kept one does not build for ever', () => {
@@ -408,6 +427,15 @@ describe('decidePower', () => {
         expect(expectStep(decide(given), 'write', given.generation).operation.type).to.equal('Start');
       });
     }
+
+    it('are repeated with the version that the template has now', () => {
+      const status = failures(6);
+      const mended = { templateActiveVersionID: 'mended', build: build(failedStart) };
+      const step = expectStep(decide({ running: true, record: mended, status }), 'write');
+      expect(step.operation).to.deep.include({ type: 'Start', templateVersionID: 'mended' });
+      const same = expectStep(decide({ running: true, build: failedStart, status, asked: 'now' }), 'write');
+      expect(same.operation).to.deep.include({ type: 'Start', templateVersionID: undefined });
+    });
 
     it('of a stop do not count for a start, nor the other way round', () => {
       const step = decide({

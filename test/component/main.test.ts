@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { apiserver } from '../support/apiserver.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Runs the program as a person or a pod would, and waits until it ends. */
+function run(...args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], { cwd: root });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+  });
+}
+
+describe('the program', function () {
+  this.timeout(30_000);
+  const listen = ['--listen', '127.0.0.1:0'];
+
+  it('shows every flag in its help', async () => {
+    const { code, output } = await run('controller', '--help');
+    expect(code).to.equal(0);
+    for (const flag of [
+      '--kubeconfig',
+      '--listen',
+      '--retry-base',
+      '--http-host',
+      '--allow-loopback',
+      '--log-level',
+    ]) {
+      expect(output).to.contain(flag);
+    }
+  });
+
+  it('ends with 2 and names what is wrong with the command line', async () => {
+    expect(await run('controler')).to.deep.include({ code: 2 });
+    const unknown = await run('controller', '--workrs', '3');
+    expect(unknown.code).to.equal(2);
+    expect(unknown.output).to.contain("Unknown option '--workrs'");
+  });
+
+  it('ends with 1 when the kubeconfig cannot be read', async () => {
+    const { code, output } = await run('controller', '--kubeconfig', '/nowhere/kubeconfig', ...listen);
+    expect(code).to.equal(1);
+    expect(output).to.contain('/nowhere/kubeconfig');
+  });
+
+  it('ends with 1 when its port is taken', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const address = other.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { code, output } = await run('controller', '--listen', `127.0.0.1:${port}`);
+    other.close();
+    expect(code).to.equal(1);
+    expect(output).to.contain('EADDRINUSE');
+  });
+
+  describe('on a cluster', () => {
+    before(async function () {
+      this.timeout(900_000);
+      await apiserver();
+    });
+
+    it("refuses to work on another project's CRDs, and says how to move", async () => {
+      const server = await apiserver();
+      await server.kubectl(['apply', '--server-side', '-k', 'config/crds']);
+      await server.kubectl(['label', 'crd', 'codercontrolplanes.coder.com', 'app.kubernetes.io/part-of-']);
+      const { code, output } = await run('controller', '--kubeconfig', server.kubeconfig, ...listen);
+      await server.kubectl(['apply', '--server-side', '--force-conflicts', '-k', 'config/crds']);
+      expect(code).to.equal(1);
+      expect(output)
+        .to.contain('codercontrolplanes.coder.com belongs to another project')
+        .and.contain('coder-k8s');
+    });
+  });
+});

@@ -1,0 +1,155 @@
+import { expect } from 'chai';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { CoderError } from '../../../src/coder/errors.ts';
+import { Connections } from '../../../src/controller/connections.ts';
+import { FakeClock, settle } from '../../support/clock.ts';
+import { DEPLOYMENT, OPERATOR, SimulatedCoder } from '../../support/controller-coder.ts';
+
+const fact = { deploymentID: DEPLOYMENT, userID: OPERATOR.id, url: 'https://coder.example.com' };
+const down = { reason: 'CoderUnreachable', message: 'no answer' } as const;
+const POLL_MS = 60_000;
+
+class Bench {
+  readonly clock = new FakeClock();
+  readonly coder = new SimulatedCoder(this.clock);
+  readonly changes: string[] = [];
+  readonly suspicions: string[] = [];
+  readonly woken: string[] = [];
+  readonly stop = new AbortController();
+  controlPlane: string | undefined = 'coder';
+  readonly connections = new Connections({
+    clock: this.clock,
+    logger: silentLogger,
+    signal: this.stop.signal,
+    controlPlaneOf: () => this.controlPlane,
+    onChange: (namespace) => this.changes.push(namespace),
+    onSuspicion: (namespace, name) => this.suspicions.push(`${namespace}/${name}`),
+    onWorkspace: (namespace, id) => this.woken.push(`${namespace}/${id}`),
+    onTemplate: (namespace, id) => this.woken.push(`${namespace}/${id}`),
+  });
+
+  connect(coder = this.coder, pollIntervalMs = POLL_MS): void {
+    this.connections.connected('team', 'coder', { client: coder.client, fact, pollIntervalMs });
+  }
+}
+
+describe('Connections', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    bench.stop.abort();
+    await settle();
+  });
+
+  it('knows no control plane, then one that was not talked to yet', () => {
+    expect(bench.connections.fact('team')).to.deep.equal({ state: 'connecting' });
+    bench.controlPlane = undefined;
+    expect(bench.connections.fact('team')).to.deep.equal({ state: 'none' });
+  });
+
+  it('is ready when the control plane answered, and tells so once', () => {
+    bench.connect();
+    expect(bench.connections.fact('team')).to.deep.equal({ state: 'ready', ...fact });
+    expect(bench.connections.fact('elsewhere')).to.deep.equal({ state: 'connecting' });
+    bench.connect();
+    expect(bench.changes).to.deep.equal(['team']);
+  });
+
+  it('goes on observing through the same client, and observes anew through another or at another rhythm', async () => {
+    bench.connect();
+    const first = bench.connections.live('team')?.observer;
+    bench.connect();
+    expect(bench.connections.live('team')?.observer).to.equal(first);
+    bench.connect(bench.coder, 2 * POLL_MS);
+    const second = bench.connections.live('team')?.observer;
+    expect(second).to.not.equal(first);
+    bench.connect(new SimulatedCoder(bench.clock), 2 * POLL_MS);
+    expect(bench.connections.live('team')?.observer).to.not.equal(second);
+    await settle();
+    expect(bench.clock.pending, 'one observer is left').to.equal(1);
+  });
+
+  it('says since when it cannot be used, keeps what was last, and tells each cause once', async () => {
+    bench.connect();
+    bench.connections.failed('team', 'coder', down);
+    await bench.clock.advance(5_000);
+    bench.connections.failed('team', 'coder', down);
+    expect(bench.connections.fact('team')).to.deep.equal({
+      state: 'unavailable',
+      controlPlane: 'coder',
+      cause: down,
+      sinceMs: 5_000,
+      last: fact,
+    });
+    expect(bench.changes).to.deep.equal(['team', 'team']);
+    bench.connections.failed('team', 'coder', { ...down, message: 'refused' });
+    expect(bench.connections.fact('team')).to.deep.include({ sinceMs: 5_000 });
+    expect(bench.changes).to.have.length(3);
+    bench.connect();
+    expect(bench.connections.fact('team')).to.deep.include({ state: 'ready' });
+    expect(bench.changes).to.have.length(4);
+  });
+
+  it('has no last connection when there never was one', () => {
+    bench.connections.failed('team', 'coder', down);
+    expect(bench.connections.fact('team')).to.not.have.property('last');
+    expect(bench.connections.live('team')).to.equal(undefined);
+  });
+
+  it('sends the token nowhere any more when another Coder answers', async () => {
+    bench.connect();
+    await settle();
+    bench.connections.failed('team', 'coder', { reason: 'DeploymentMismatch', message: 'another' });
+    await settle();
+    expect(bench.connections.fact('team')).to.not.have.property('last');
+    expect(bench.connections.live('team')).to.equal(undefined);
+    expect(bench.clock.pending, 'nobody observes').to.equal(0);
+    bench.connect();
+    expect(bench.connections.fact('team')).to.deep.include({ state: 'ready' });
+  });
+
+  it('has the control plane looked at when a call fails by the fault of the connection', () => {
+    const lost = new CoderError('Unreachable', 'x');
+    bench.connections.suspect('team', lost);
+    expect(bench.suspicions, 'there is none').to.deep.equal([]);
+    bench.connect();
+    bench.connections.suspect('team', new CoderError('NotFound', 'x'));
+    bench.connections.suspect('team', new Error('a mistake of ours'));
+    expect(bench.suspicions).to.deep.equal([]);
+    bench.connections.suspect('team', lost);
+    expect(bench.suspicions).to.deep.equal(['team/coder']);
+    bench.connections.failed('team', 'coder', down);
+    bench.connections.suspect('team', lost);
+    expect(bench.suspicions, 'it is known already').to.deep.equal(['team/coder']);
+  });
+
+  it('has it looked at when the observer cannot read', async () => {
+    bench.coder.outage = new CoderError('Timeout', 'x');
+    bench.connect();
+    await settle();
+    expect(bench.suspicions).to.deep.equal(['team/coder']);
+  });
+
+  it('passes on what the observer sees', async () => {
+    const { id } = bench.coder.addTemplate();
+    bench.connect();
+    await settle();
+    expect(bench.woken).to.deep.equal([`team/${id}`]);
+  });
+
+  it('ends with its control plane', async () => {
+    bench.connect();
+    await settle();
+    bench.controlPlane = undefined;
+    bench.connections.drop('team');
+    await settle();
+    expect(bench.connections.fact('team')).to.deep.equal({ state: 'none' });
+    expect(bench.clock.pending).to.equal(0);
+    expect(bench.coder.outage, 'its client is closed').to.be.instanceOf(CoderError);
+    expect(bench.changes).to.have.length(2);
+    bench.connections.drop('team');
+    expect(bench.changes).to.have.length(2);
+  });
+});

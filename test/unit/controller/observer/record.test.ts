@@ -1,0 +1,76 @@
+import { expect } from 'chai';
+import { hasFailed, isActive, recordOf } from '../../../../src/controller/observer/record.ts';
+import { readWorkspace } from '../../../../src/coder/readers.ts';
+import { readAnswer } from '../../../../src/coder/validate.ts';
+import { templateRecordOf, versionRecordOf } from '../../../../src/controller/template/records.ts';
+import { build } from '../../../support/controller-records.ts';
+import { buildAnswer, jobAnswer, workspaceAnswer } from '../../../support/coder-answers.ts';
+import { FakeClock } from '../../../support/clock.ts';
+import { SimulatedCoder } from '../../../support/controller-coder.ts';
+
+function recorded(parts: object): ReturnType<typeof recordOf> {
+  const context = { call: 'GET /workspaces/{id}', mutation: false };
+  return recordOf(readAnswer(workspaceAnswer({ ...parts }), readWorkspace, context));
+}
+
+describe('recordOf', () => {
+  it('takes what Coder leaves out for healthy and up to date', () => {
+    const record = recorded({ health: undefined, outdated: undefined });
+    expect(record).to.include({ healthy: true, outdated: false, name: 'dev', ownerName: 'alice' });
+    expect(record.build).to.include({
+      number: 1,
+      transition: 'start',
+      jobStatus: 'succeeded',
+      error: undefined,
+    });
+  });
+
+  it('cleans and shortens the error of a job', () => {
+    const job = jobAnswer({ status: 'failed', error: `\u001b[31mError\u001b[0m:\n${'x'.repeat(5_000)}` });
+    const { error = '' } = recorded({ latest_build: buildAnswer({ job }) }).build;
+    expect(error.startsWith('Error: xxx')).to.equal(true);
+    expect(Buffer.byteLength(error)).to.be.at.most(1_000);
+  });
+});
+
+describe('the state of a build', () => {
+  const states: [string, boolean, boolean][] = [
+    ['pending', true, false],
+    ['running', true, false],
+    ['canceling', true, false],
+    ['succeeded', false, false],
+    ['failed', false, true],
+    ['canceled', false, true],
+    ['a word of a newer Coder', false, false],
+  ];
+  for (const [jobStatus, active, failed] of states) {
+    it(`${jobStatus}: ${active ? 'active' : failed ? 'failed' : 'neither active nor failed'}`, () => {
+      expect([isActive(build({ jobStatus })), hasFailed(build({ jobStatus }))]).to.deep.equal([
+        active,
+        failed,
+      ]);
+    });
+  }
+});
+
+describe('records of templates and versions', () => {
+  it('hold what the rules need', async () => {
+    const coder = new SimulatedCoder(new FakeClock());
+    const template = coder.addTemplate('docker');
+    expect(templateRecordOf(template)).to.deep.equal({
+      id: template.id,
+      name: 'docker',
+      organizationID: template.organization_id,
+      organizationName: 'acme',
+      activeVersionID: template.active_version_id,
+    });
+    const version = await coder.templateVersion(template.active_version_id);
+    expect(versionRecordOf(version)).to.deep.include({
+      templateID: template.id,
+      hasProvisioner: true,
+      error: undefined,
+    });
+    const without = { ...version, matched_provisioners: { count: 0, available: 0 } };
+    expect(versionRecordOf(without).hasProvisioner).to.equal(false);
+  });
+});
