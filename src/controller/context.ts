@@ -5,7 +5,8 @@ import type { KubeClient } from '../kube/client.ts';
 import { isNotFound } from '../kube/errors.ts';
 import { objectKey } from '../kube/objects.ts';
 import { StatusWriter } from '../kube/status.ts';
-import type { Connections } from './connections.ts';
+import type { Connections, LiveConnection } from './connections.ts';
+import { NotConnectedError } from './notconnected.ts';
 import type { PassWriter } from './pass.ts';
 import type { Settings } from './settings.ts';
 import type { StepEvent } from './step.ts';
@@ -80,6 +81,22 @@ export class RememberingWriter implements PassWriter {
   forget(resource: ResourceType, object: KubeObject): void {
     this.#written.delete(keyOf(resource, object));
   }
+}
+
+/** What a pass needs of the context, the same for every kind. */
+export function passContext(
+  context: Context,
+): Pick<Context, 'writer' | 'assertLeading' | 'epoch' | 'clock' | 'emit'> {
+  const { writer, assertLeading, epoch, clock, emit } = context;
+  return { writer, assertLeading, epoch, clock, emit };
+}
+
+/** The connection of an object's namespace, working or as it last was. @throws NotConnectedError */
+export function liveConnection(context: Context, object: KubeObject): LiveConnection {
+  const namespace = object.metadata.namespace ?? '';
+  const live = context.connections.live(namespace);
+  if (live === undefined) throw new NotConnectedError(namespace);
+  return live;
 }
 
 function keyOf(resource: ResourceType, object: KubeObject): string {

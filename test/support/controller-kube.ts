@@ -10,6 +10,9 @@ export type Held<Spec, Status extends ConditionedStatus> = KubeObject & {
   readonly status?: Status;
 };
 
+/** The default of the CRDs for an object that nobody has looked at. */
+const UNSEEN: ConditionedStatus = { observedGeneration: -1 };
+
 /** A stale resourceVersion, as the API server says it. */
 export function conflict(): KubeError {
   return new KubeError('KUBE_REFUSED', 'the object has been modified', { status: 409, reason: 'Conflict' });
@@ -44,6 +47,7 @@ export class HeldObject<Spec, Status extends ConditionedStatus> {
         ...metadata,
       },
       spec,
+      status: UNSEEN as Status,
     };
     this.writer = new RememberingWriter({
       kube: this.client,
@@ -115,7 +119,7 @@ export class HeldObject<Spec, Status extends ConditionedStatus> {
 
   /** A restore from a backup that holds no status. */
   loseStatus(): void {
-    this.#change(({ metadata, spec }) => ({ metadata, spec }));
+    this.#change(({ metadata, spec }) => ({ metadata, spec, status: UNSEEN as Status }));
   }
 
   #change(change: (held: Held<Spec, Status>) => Held<Spec, Status>): void {

@@ -5,7 +5,7 @@ import { OperatorError } from '../../base/errors.ts';
 import { CoderClient, type CoderClientOptions } from '../../coder/client.ts';
 import { CoderError } from '../../coder/errors.ts';
 import { isForbidden, isNotFound } from '../../kube/errors.ts';
-import type { Context } from '../context.ts';
+import { passContext, type Context } from '../context.ts';
 import { runPass } from '../pass.ts';
 import type { Rest } from '../step.ts';
 import { credentialsIn, forbidden, type Credentials, type Secret, type SecretFact } from './credentials.ts';
@@ -75,11 +75,7 @@ export class ControlPlaneReconciler {
       perform: (input) => Promise.resolve(input),
       announce: () => ({ type: 'None' }),
       onFailure: (input) => ({ do: 'report', status: input.object.status ?? {}, rest: { until: 'backoff' } }),
-      writer: context.writer,
-      assertLeading: context.assertLeading,
-      epoch: context.epoch,
-      clock: context.clock,
-      emit: context.emit,
+      ...passContext(context),
     });
     this.#tell(namespace, last);
     return rest;

@@ -1,16 +1,10 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
-import { InvalidNameError, parseTemplateName, type TemplateName } from '../../api/names.ts';
-import {
-  newRequest,
-  notSynced,
-  overruledWarning,
-  reconciling,
-  stalled,
-  withoutConnection,
-} from '../report.ts';
+import { begin } from '../beginning.ts';
+import { parseTemplateName } from '../../api/names.ts';
+import { newRequest, overruledWarning, reconciling, stalled } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff } from '../step.ts';
+import { after, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles } from './files.ts';
@@ -24,30 +18,12 @@ import { upToDate } from './uptodate.ts';
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideTemplate(input: TemplateInput): TemplateStep {
-  const { object, facts } = input;
-  const status = object.status ?? {};
+  const status = input.object.status ?? {};
+  const beginning = begin(input, status, parseTemplateName, hasPendingWork(input));
+  if (beginning.then === 'done') return beginning.step;
+  if (beginning.then === 'delete') return decideDeletion(input, beginning.name);
 
-  let name: TemplateName;
-  try {
-    name = parseTemplateName(object.metadata.name);
-  } catch (error) {
-    if (!(error instanceof InvalidNameError)) throw error;
-    const cause = { reason: 'InvalidName' as const, message: error.message };
-    return stalled(input, status, cause, untilWoken, { synced: notSynced(cause) });
-  }
-
-  if (object.metadata.deletionTimestamp !== undefined) return decideDeletion(input, name);
-  if (facts.connection.state !== 'ready') {
-    return withoutConnection(input, status, facts.connection, hasPendingWork(input));
-  }
-  const coder = facts.connection;
-  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
-    return stalled(input, status, {
-      reason: 'DeploymentMismatch',
-      message: `This object belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point the control plane back at the first one, or delete this object and apply it again`,
-    });
-  }
-  const bound: Bound = { input, name, coder, status };
+  const bound: Bound = { input, name: beginning.name, coder: beginning.coder, status };
   if (status.pendingOperation !== undefined) return settle(bound);
   return status.id === undefined ? decideUnbound(bound) : decideBound(bound);
 }

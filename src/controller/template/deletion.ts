@@ -1,56 +1,29 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import type { TemplateName } from '../../api/names.ts';
-import { usableForDeletion, type ConnectedFact } from '../facts.ts';
-import { reconciling, stalled } from '../report.ts';
+import type { ConnectedFact } from '../facts.ts';
+import { beforeRemoval, release } from '../removal.ts';
+import { reconciling } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff } from '../step.ts';
+import { after, withBackoff } from '../step.ts';
 import type { TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
 import { announced } from './operations.ts';
 import { observedStatus } from './status.ts';
 
 /** The object is being deleted. Our finalizer holds it until the template is gone for certain, or is to be kept. */
 export function decideDeletion(input: TemplateInput, name: TemplateName): TemplateStep {
-  const { object, facts } = input;
-  const status = object.status ?? {};
-  if (object.metadata.finalizers?.includes(finalizers.template) !== true) return { do: 'nothing' };
-
-  const creating = status.pendingOperation?.type === 'CreateTemplate';
-  if (!creating) {
-    if (status.id === undefined) return release('Nothing in Coder is bound to this object', 'Released');
-    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
-      return release(`Kept the template ${name.organization}/${name.template} in Coder`, 'Retained');
-    }
-  }
-  // Removing the CRD deletes every object of it; that must not take the templates along.
-  if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };
-  if (facts.crdTerminating) {
-    return release(
-      `Kept the template ${name.organization}/${name.template} in Coder: the CRD itself is being removed`,
-      'Retained',
-    );
-  }
-
-  if (facts.connection.state === 'connecting') return { do: 'report', status, rest: untilWoken };
-  const coder = usableForDeletion(facts.connection);
-  if (coder === undefined) {
-    const why =
-      facts.connection.state === 'unavailable'
-        ? `the control plane ${facts.connection.controlPlane} is not ready: ${facts.connection.cause.message}`
-        : 'there is no CoderControlPlane in the namespace';
-    const message = `The template cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
-    return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
-      ready: { reason: 'Deleting', message },
-      synced: { status: 'False', reason: 'ControlPlaneNotReady', message },
-    });
-  }
-  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
-    return stalled(input, status, {
-      reason: 'DeploymentMismatch',
-      message: `The template belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the template`,
-    });
-  }
-  return creating ? settleCreation(input, name, status, coder) : remove(input, name, status, coder);
+  const status = input.object.status ?? {};
+  const isCreating = status.pendingOperation?.type === 'CreateTemplate';
+  const before = beforeRemoval(input, status, {
+    thing: 'template',
+    label: `${name.organization}/${name.template}`,
+    finalizer: finalizers.template,
+    isCreating,
+  });
+  if (before.then === 'done') return before.step;
+  return isCreating
+    ? settleCreation(input, name, status, before.coder)
+    : remove(input, name, status, before.coder);
 }
 
 /** A create was announced and may have landed, or may still land: what it made must not be left behind. */
@@ -132,8 +105,4 @@ function removeFound(
     { type: 'Delete', templateID: record.id },
     { reason: 'Deleting', message: 'Deleting the template in Coder' },
   );
-}
-
-function release(message: string, reason: string): TemplateStep {
-  return { do: 'finalizer', present: false, event: { type: 'Normal', reason, message } };
 }

@@ -5,11 +5,10 @@ import { archiveOf } from '../../coder/archive.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
 import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
-import { isBeingUninstalled, type Context } from '../context.ts';
+import { isBeingUninstalled, liveConnection, passContext, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
-import { NotConnectedError } from '../notconnected.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
 import type { Rest } from '../step.ts';
@@ -79,11 +78,7 @@ export class TemplateReconciler {
         const status = operation === undefined ? (before.object.status ?? {}) : afterFailure(before, error);
         return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
       },
-      writer: context.writer,
-      assertLeading: context.assertLeading,
-      epoch: context.epoch,
-      clock: context.clock,
-      emit: context.emit,
+      ...passContext(context),
     });
   }
 
@@ -91,19 +86,12 @@ export class TemplateReconciler {
     this.#pending.forget(object.metadata.uid ?? '');
   }
 
-  #live(input: TemplateInput): LiveConnection {
-    const namespace = input.object.metadata.namespace ?? '';
-    const live = this.#options.context.connections.live(namespace);
-    if (live === undefined) throw new NotConnectedError(namespace);
-    return live;
-  }
-
   async #read(input: TemplateInput, fact: TemplateFactName): Promise<Partial<TemplateFacts>> {
     const { context } = this.#options;
     const { signal, clock } = context;
     if (fact === 'crdTerminating')
       return { crdTerminating: await isBeingUninstalled(context.kube, templates) };
-    const live = this.#live(input);
+    const live = liveConnection(this.#options.context, input.object);
     const { client } = live;
     const { spec, status } = input.object;
     const name = parseTemplateName(input.object.metadata.name);
@@ -207,7 +195,7 @@ export class TemplateReconciler {
   /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
   async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
     const { logger, clock } = this.#options.context;
-    const { client, observer } = this.#live(input);
+    const { client, observer } = liveConnection(this.#options.context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
       operation: operation.type,

@@ -1,21 +1,20 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
-import { InvalidNameError, parseWorkspaceName, sameName, type WorkspaceName } from '../../api/names.ts';
+import { parseWorkspaceName, sameName } from '../../api/names.ts';
+import { begin } from '../beginning.ts';
 import { nextRung } from '../ladder.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import {
   newRequest,
-  notSynced,
   overruledWarning,
   reconciling,
   requestOf,
   stalled,
   synced,
   withVerdict,
-  withoutConnection,
 } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
+import { after, withBackoff, type StepEvent } from '../step.ts';
 import { decideDeletion } from './deletion.ts';
 import { failuresOf } from './failures.ts';
 import type { Bound, WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
@@ -27,32 +26,12 @@ import { hasPendingWork, observedStatus } from './status.ts';
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideWorkspace(input: WorkspaceInput): WorkspaceStep {
-  const { object, facts } = input;
-  const status = object.status ?? {};
+  const status = input.object.status ?? {};
+  const beginning = begin(input, status, parseWorkspaceName, hasPendingWork(input));
+  if (beginning.then === 'done') return beginning.step;
+  if (beginning.then === 'delete') return decideDeletion(input, beginning.name);
 
-  let name: WorkspaceName;
-  try {
-    name = parseWorkspaceName(object.metadata.name);
-  } catch (error) {
-    if (!(error instanceof InvalidNameError)) throw error;
-    const cause = { reason: 'InvalidName' as const, message: error.message };
-    return stalled(input, status, cause, untilWoken, { synced: notSynced(cause) });
-  }
-
-  if (object.metadata.deletionTimestamp !== undefined) return decideDeletion(input, name);
-  if (facts.connection.state !== 'ready') {
-    return withoutConnection(input, status, facts.connection, hasPendingWork(input));
-  }
-
-  const coder = facts.connection;
-  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
-    return stalled(input, status, {
-      reason: 'DeploymentMismatch',
-      message: `This object belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point the control plane back at the first one, or delete this object and apply it again`,
-    });
-  }
-
-  const bound: Bound = { input, name, coder, status };
+  const bound: Bound = { input, name: beginning.name, coder: beginning.coder, status };
   if (status.pendingOperation !== undefined) return settle(bound);
   return status.id === undefined ? decideUnbound(bound) : decideBound(bound);
 }

@@ -1,12 +1,13 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { sameName, type WorkspaceName } from '../../api/names.ts';
-import { usableForDeletion, type ConnectedFact } from '../facts.ts';
+import type { ConnectedFact } from '../facts.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type WorkspaceRecord } from '../observer/record.ts';
+import { beforeRemoval, release } from '../removal.ts';
 import { newRequest, reconciling, stalled, synced, withVerdict } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
+import { after, withBackoff } from '../step.ts';
 import { failuresOf, oneMore } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
 import { initiatorOf, observedStatus } from './status.ts';
@@ -15,46 +16,16 @@ import { initiatorOf, observedStatus } from './status.ts';
  * The object is being deleted. Our finalizer holds it until the workspace is gone for certain, or is to be kept.
  */
 export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): WorkspaceStep {
-  const { object, facts } = input;
-  const status = object.status ?? {};
-  if (object.metadata.finalizers?.includes(finalizers.workspace) !== true) return { do: 'nothing' };
-
-  const creating = status.pendingOperation?.type === 'Create';
-  if (!creating) {
-    if (status.id === undefined) return release('Nothing in Coder is bound to this object', 'Released');
-    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
-      return release(`Kept the workspace ${name.owner}/${name.workspace} in Coder`, 'Retained');
-    }
-  }
-  // Removing the CRD deletes every object of it; that must not take the workspaces along.
-  if (facts.crdTerminating === undefined) return { do: 'read', fact: 'crdTerminating' };
-  if (facts.crdTerminating) {
-    return release(
-      `Kept the workspace ${name.owner}/${name.workspace} in Coder: the CRD itself is being removed`,
-      'Retained',
-    );
-  }
-
-  if (facts.connection.state === 'connecting') return { do: 'report', status, rest: untilWoken };
-  const coder = usableForDeletion(facts.connection);
-  if (coder === undefined) {
-    const why =
-      facts.connection.state === 'unavailable'
-        ? `the control plane ${facts.connection.controlPlane} is not ready: ${facts.connection.cause.message}`
-        : 'there is no CoderControlPlane in the namespace';
-    const message = `The workspace cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
-    return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
-      ready: { reason: 'Deleting', message },
-      synced: { status: 'False', reason: 'ControlPlaneNotReady', message },
-    });
-  }
-  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
-    return stalled(input, status, {
-      reason: 'DeploymentMismatch',
-      message: `The workspace belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the workspace`,
-    });
-  }
-  return creating ? settleCreation(input, name, status, coder) : remove(input, status, coder);
+  const status = input.object.status ?? {};
+  const isCreating = status.pendingOperation?.type === 'Create';
+  const before = beforeRemoval(input, status, {
+    thing: 'workspace',
+    label: `${name.owner}/${name.workspace}`,
+    finalizer: finalizers.workspace,
+    isCreating,
+  });
+  if (before.then === 'done') return before.step;
+  return isCreating ? settleCreation(input, name, status, before.coder) : remove(input, status, before.coder);
 }
 
 /** A create was announced and may have landed, or may still land: what it made must not be left behind. */
@@ -196,9 +167,4 @@ function deleting(
   return reconciling(input, status, { reason: 'WaitingForBuild', message }, rest, {
     ready: { reason: 'Deleting', message },
   });
-}
-
-function release(message: string, reason: string): WorkspaceStep {
-  const event: StepEvent = { type: 'Normal', reason, message };
-  return { do: 'finalizer', present: false, event };
 }

@@ -3,7 +3,7 @@ import { parseWorkspaceName } from '../../api/names.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isGone, isNotFound, isUnknownUser } from '../../coder/errors.ts';
 import type { Workspace } from '../../coder/types.ts';
-import { isBeingUninstalled, type Context } from '../context.ts';
+import { isBeingUninstalled, liveConnection, passContext, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
@@ -11,7 +11,6 @@ import type { WorkspaceRecord } from '../observer/record.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
 import type { Rest } from '../step.ts';
-import { NotConnectedError } from '../notconnected.ts';
 import { decideWorkspace } from './decide.ts';
 import type {
   WorkspaceDraft,
@@ -76,11 +75,7 @@ export class WorkspaceReconciler {
           operation === undefined ? (before.object.status ?? {}) : afterFailure(before, operation, error);
         return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
       },
-      writer: context.writer,
-      assertLeading: context.assertLeading,
-      epoch: context.epoch,
-      clock: context.clock,
-      emit: context.emit,
+      ...passContext(context),
     });
     if (rest?.until === 'build') context.connections.live(namespace)?.observer.follow(rest.workspaceID);
     return rest;
@@ -90,19 +85,12 @@ export class WorkspaceReconciler {
     this.#pending.forget(object.metadata.uid ?? '');
   }
 
-  #live(input: WorkspaceInput): LiveConnection {
-    const namespace = input.object.metadata.namespace ?? '';
-    const live = this.#options.context.connections.live(namespace);
-    if (live === undefined) throw new NotConnectedError(namespace);
-    return live;
-  }
-
   async #read(input: WorkspaceInput, fact: WorkspaceFactName): Promise<Partial<WorkspaceFacts>> {
     const { context } = this.#options;
     const { signal } = context;
     if (fact === 'crdTerminating')
       return { crdTerminating: await isBeingUninstalled(context.kube, workspaces) };
-    const live = this.#live(input);
+    const live = liveConnection(this.#options.context, input.object);
     const { client, observer } = live;
     const name = parseWorkspaceName(input.object.metadata.name);
     const id = input.object.status?.id ?? '';
@@ -163,7 +151,7 @@ export class WorkspaceReconciler {
   /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
   async #perform(input: WorkspaceInput, operation: WorkspaceOperation): Promise<WorkspaceInput> {
     const { logger, clock } = this.#options.context;
-    const { client, observer } = this.#live(input);
+    const { client, observer } = liveConnection(this.#options.context, input.object);
     const log = logger.child({
       workspace: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
       operation: operation.type,

@@ -139,6 +139,16 @@ describe('Connections', () => {
     expect(bench.woken).to.deep.equal([`team/${id}`]);
   });
 
+  it('ends every connection when the work ends', async () => {
+    bench.connect();
+    await settle();
+    bench.connections.close();
+    await settle();
+    expect(bench.clock.pending).to.equal(0);
+    expect(bench.coder.outage, 'its client is closed').to.be.instanceOf(CoderError);
+    expect(bench.connections.live('team')).to.equal(undefined);
+  });
+
   it('ends with its control plane', async () => {
     bench.connect();
     await settle();

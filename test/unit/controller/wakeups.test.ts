@@ -8,7 +8,6 @@ import {
   type CoderTemplate,
   type CoderWorkspace,
 } from '../../../src/api/kinds.ts';
-import type { KubeObject } from '../../../src/api/meta.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { createStores, held, type Stores } from '../../../src/controller/stores.ts';
 import { parseKey, Wakeups } from '../../../src/controller/wakeups.ts';
@@ -23,13 +22,13 @@ interface Parts {
   readonly spec?: object;
 }
 
-function object<T extends KubeObject>(name: string, parts: Parts = {}): T {
+function object(name: string, parts: Parts = {}): CoderControlPlane & CoderTemplate & CoderWorkspace {
   const { namespace = 'team', metadata, spec = {}, status } = parts;
   return {
     metadata: { name, namespace, uid: `uid-${namespace}-${name}`, resourceVersion: '1', ...metadata },
     spec,
     ...(status === undefined ? {} : { status }),
-  } as unknown as T;
+  } as unknown as CoderControlPlane & CoderTemplate & CoderWorkspace;
 }
 
 const CP = 'CoderControlPlane:team/coder';
@@ -46,12 +45,12 @@ interface Bench {
 
 function bench(parts: { readonly workspace?: Parts; readonly template?: Parts } = {}): Bench {
   const stores = createStores(silentLogger);
-  stores.controlPlanes.replace([object<CoderControlPlane>('coder')], '1');
-  stores.templates.replace([object<CoderTemplate>('acme.docker', parts.template)], '1');
+  stores.controlPlanes.replace([object('coder')], '1');
+  stores.templates.replace([object('acme.docker', parts.template)], '1');
   stores.workspaces.replace(
     [
-      object<CoderWorkspace>('acme.ann.dev', parts.workspace),
-      object<CoderWorkspace>('acme.zoe.far', { namespace: 'elsewhere', status: { id: 'w1' } }),
+      object('acme.ann.dev', parts.workspace),
+      object('acme.zoe.far', { namespace: 'elsewhere', status: { id: 'w1' } }),
     ],
     '1',
   );
@@ -103,7 +102,7 @@ describe('Wakeups', () => {
     const b = bench();
     b.own = true;
     for (const type of ['added', 'deleted'] as const) {
-      b.wakeups.controlPlaneEvent({ type, key: 'x', object: object<CoderControlPlane>('younger') });
+      b.wakeups.controlPlaneEvent({ type, key: 'x', object: object('younger') });
       expect(await b.woken()).to.deep.equal([CP]);
     }
   });
@@ -133,11 +132,11 @@ describe('Wakeups', () => {
   it('wakes those that had to leave their workspace to an older object when one goes', async () => {
     const status = { conditions: [{ type: 'Stalled', status: 'True', reason: 'DuplicateClaim' }] };
     const b = bench({ workspace: { status }, template: { status } });
-    b.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: object<CoderWorkspace>('acme.ann.older') });
+    b.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: object('acme.ann.older') });
     expect(await b.woken())
       .to.include(W)
       .and.not.include(T);
-    b.wakeups.templateEvent({ type: 'deleted', key: 'x', object: object<CoderTemplate>('acme.older') });
+    b.wakeups.templateEvent({ type: 'deleted', key: 'x', object: object('acme.older') });
     expect(await b.woken())
       .to.include(T)
       .and.not.include(W);
@@ -196,9 +195,9 @@ describe('held', () => {
     const holding = { metadata: { finalizers: [finalizers.workspace] } };
     stores.workspaces.replace(
       [
-        ...['a', 'b', 'c', 'd'].map((n) => object<CoderWorkspace>(`acme.ann.${n}`, holding)),
-        object<CoderWorkspace>('acme.ann.free', { metadata: { finalizers: ['example.com/other'] } }),
-        object<CoderWorkspace>('acme.ann.far', { namespace: 'elsewhere', ...holding }),
+        ...['a', 'b', 'c', 'd'].map((n) => object(`acme.ann.${n}`, holding)),
+        object('acme.ann.free', { metadata: { finalizers: ['example.com/other'] } }),
+        object('acme.ann.far', { namespace: 'elsewhere', ...holding }),
       ],
       '1',
     );
@@ -211,7 +210,7 @@ describe('held', () => {
 
   it('finds objects by our own writes at once', () => {
     const stores = createStores(silentLogger);
-    stores.workspaces.replace([object<CoderWorkspace>('acme.ann.dev')], '1');
+    stores.workspaces.replace([object('acme.ann.dev')], '1');
     stores.assume(
       workspaces,
       object('acme.ann.dev', { status: { id: 'w1' }, metadata: { resourceVersion: '2' } }),

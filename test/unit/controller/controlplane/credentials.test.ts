@@ -5,10 +5,10 @@ import {
   type Secret,
 } from '../../../../src/controller/controlplane/credentials.ts';
 
-function secret(data: Record<string, string>, type: string | undefined = 'coder.com/credentials'): Secret {
+function secret(data: Record<string, string>, type = 'coder.com/credentials'): Secret {
   return {
     metadata: { name: 'coder' },
-    ...(type === undefined ? {} : { type }),
+    type,
     data: Object.fromEntries(Object.entries(data).map(([k, v]) => [k, Buffer.from(v).toString('base64')])),
   };
 }

@@ -35,10 +35,10 @@ class Bench {
   }
 
   async start(): Promise<void> {
-    const { eachWorkspace } = this.coder;
+    const eachWorkspace = this.coder.eachWorkspace.bind(this.coder);
     this.coder.eachWorkspace = (each) => {
       this.looks++;
-      return eachWorkspace.call(this.coder, each);
+      return eachWorkspace(each);
     };
     this.running = this.observer.run(this.stop.signal);
     await settle();
@@ -89,11 +89,11 @@ describe('Observer', () => {
 
   it('stretches its rhythm to twenty times what a look takes', async () => {
     const slow = 10_000;
-    const { eachWorkspace } = bench.coder;
+    const eachWorkspace = bench.coder.eachWorkspace.bind(bench.coder);
     bench.coder.eachWorkspace = async (each) => {
       bench.looks++;
       await bench.clock.sleep(slow);
-      return eachWorkspace.call(bench.coder, each);
+      return eachWorkspace(each);
     };
     bench.running = bench.observer.run(bench.stop.signal);
     await bench.clock.advance(slow + 20 * slow - 1);

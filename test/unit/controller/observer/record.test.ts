@@ -9,7 +9,7 @@ import { FakeClock } from '../../../support/clock.ts';
 import { SimulatedCoder } from '../../../support/controller-coder.ts';
 
 function recorded(parts: object): ReturnType<typeof recordOf> {
-  const context = { call: 'GET /workspaces/{id}', mutation: false };
+  const context = { call: 'GET /workspaces/{id}', status: 200, mutation: false, requestID: undefined };
   return recordOf(readAnswer(workspaceAnswer({ ...parts }), readWorkspace, context));
 }
 

@@ -557,7 +557,7 @@ describe('decideWorkspace', () => {
       ['adopted, Delete asked for: not held', 'Adopted', 'Delete', false],
     ];
     for (const [name, origin, deletionPolicy, present] of holding) {
-      it(`${name}`, () => {
+      it(name, () => {
         const metadata = present ? {} : held;
         const spec = { templateName: 'docker', deletionPolicy };
         const input = workspaceInput(

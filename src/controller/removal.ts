@@ -1,0 +1,104 @@
+import { deletionOf } from '../api/effective.ts';
+import type { Origin } from '../api/kinds.ts';
+import type { BeginningInput } from './beginning.ts';
+import { usableForDeletion, type ConnectedFact } from './facts.ts';
+import { reconciling, stalled, type CommonStatus, type ReportStep } from './report.ts';
+import { untilWoken, withBackoff, type Step } from './step.ts';
+
+/** The part of a status that decides what may be deleted. */
+export interface RemovableStatus extends CommonStatus {
+  readonly id?: string | undefined;
+  readonly origin?: Origin | undefined;
+  readonly deploymentID?: string | undefined;
+}
+
+/** The part of a decision's input that does. */
+export interface RemovalInput<Status extends RemovableStatus> extends BeginningInput<Status> {
+  readonly facts: BeginningInput<Status>['facts'] & { readonly crdTerminating?: boolean };
+  readonly object: BeginningInput<Status>['object'] & {
+    readonly spec: { readonly deletionPolicy?: 'Delete' | 'Retain' | undefined };
+  };
+}
+
+export interface Removal {
+  readonly thing: 'workspace' | 'template';
+  /** What it is called in Coder, for messages. */
+  readonly label: string;
+  readonly finalizer: string;
+  /** A create was announced and may have landed: whatever it made must be found first. */
+  readonly isCreating: boolean;
+}
+
+/** How the rules before any removal end: they have decided already, or there is a Coder to delete in. */
+export type BeforeRemoval<Status> =
+  | {
+      readonly then: 'done';
+      readonly step: Extract<
+        Step<'crdTerminating', never, Status>,
+        { do: 'nothing' | 'read' | 'finalizer' | 'report' }
+      >;
+    }
+  | { readonly then: 'remove'; readonly coder: ConnectedFact };
+
+/** Whether something in Coder is to be deleted at all because its object is, and whether it can be now. */
+export function beforeRemoval<Status extends RemovableStatus>(
+  input: RemovalInput<Status>,
+  status: Status,
+  removal: Removal,
+): BeforeRemoval<Status> {
+  const { object, facts } = input;
+  const { thing, label } = removal;
+  const done = (step: Extract<BeforeRemoval<Status>, { then: 'done' }>['step']): BeforeRemoval<Status> => ({
+    then: 'done',
+    step,
+  });
+  if (object.metadata.finalizers?.includes(removal.finalizer) !== true) return done({ do: 'nothing' });
+  if (!removal.isCreating) {
+    if (status.id === undefined) return done(release('Nothing in Coder is bound to this object', 'Released'));
+    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
+      return done(release(`Kept the ${thing} ${label} in Coder`, 'Retained'));
+    }
+  }
+  // Removing the CRD deletes every object of it; that must not take what is in Coder along.
+  if (facts.crdTerminating === undefined) return done({ do: 'read', fact: 'crdTerminating' });
+  if (facts.crdTerminating) {
+    return done(release(`Kept the ${thing} ${label} in Coder: the CRD itself is being removed`, 'Retained'));
+  }
+  if (facts.connection.state === 'connecting') return done({ do: 'report', status, rest: untilWoken });
+  const coder = usableForDeletion(facts.connection);
+  if (coder === undefined) return done(unreachable(input, status, thing));
+  if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
+    return done(
+      stalled(input, status, {
+        reason: 'DeploymentMismatch',
+        message: `The ${thing} belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the ${thing}`,
+      }),
+    );
+  }
+  return { then: 'remove', coder };
+}
+
+function unreachable<Status extends RemovableStatus>(
+  input: RemovalInput<Status>,
+  status: Status,
+  thing: string,
+): ReportStep<Status> {
+  const { connection } = input.facts;
+  const why =
+    connection.state === 'unavailable'
+      ? `the control plane ${connection.controlPlane} is not ready: ${connection.cause.message}`
+      : 'there is no CoderControlPlane in the namespace';
+  const message = `The ${thing} cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
+  return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
+    ready: { reason: 'Deleting', message },
+    synced: { status: 'False', reason: 'ControlPlaneNotReady', message },
+  });
+}
+
+/** Takes the finalizer off: the object may go. */
+export function release(
+  message: string,
+  reason: string,
+): Extract<Step<never, never, never>, { do: 'finalizer' }> {
+  return { do: 'finalizer', present: false, event: { type: 'Normal', reason, message } };
+}

@@ -1,0 +1,127 @@
+import { expect } from 'chai';
+import { annotations } from '../../../../src/api/kinds.ts';
+import { CoderError } from '../../../../src/coder/errors.ts';
+import { OWNER } from '../../../support/controller-coder.ts';
+import { shown } from '../../../support/controller-records.ts';
+import { templateWorld, type TemplateWorld } from '../../../support/controller-world.ts';
+
+describe('TemplateReconciler', () => {
+  const worlds: TemplateWorld[] = [];
+  const world = (...parts: Parameters<typeof templateWorld>): TemplateWorld => {
+    const w = templateWorld(...parts);
+    worlds.push(w);
+    return w;
+  };
+  const ready = async (w: TemplateWorld): Promise<void> => {
+    await w.settle();
+    w.coder.finishImports('succeeded');
+    await w.settle();
+  };
+  const landed = (w: TemplateWorld): readonly string[] => w.coder.landed.map((l) => l.what);
+  afterEach(() => {
+    for (const w of worlds.splice(0)) w.stop();
+  });
+
+  it('imports the files, then creates the template on them', async () => {
+    const w = world();
+    await ready(w);
+    expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+    expect(shown(w.kube.object?.status)).to.deep.equal(['Ready=True/UpToDate', 'Synced=True/SyncSucceeded']);
+    expect(w.kube.object?.status?.origin).to.equal('Created');
+  });
+
+  it('imports changed files and promotes them', async () => {
+    const w = world();
+    await ready(w);
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# two' } }));
+    await ready(w);
+    expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'promote']);
+    const { activeVersion, contentVersionID } = w.kube.object?.status ?? {};
+    expect(activeVersion?.id).to.equal(contentVersionID);
+    expect(activeVersion?.name).to.match(/^k8s-[0-9a-f]{12}$/);
+  });
+
+  it('goes back to files that were there before without importing them again', async () => {
+    const w = world();
+    await ready(w);
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# two' } }));
+    await ready(w);
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# one' } }));
+    await ready(w);
+    expect(landed(w).slice(4)).to.deep.equal(['promote']);
+  });
+
+  it('finds the first version through the jobs after its answer was lost', async () => {
+    const w = world();
+    w.coder.fate = 'answer lost';
+    await w.pass();
+    w.restart();
+    await ready(w);
+    expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+  });
+
+  it('lives without the right to read jobs: makes the version again after a while', async () => {
+    const w = world();
+    w.coder.provisionerJobs = () => Promise.reject(new CoderError('NotFound', 'not for you'));
+    w.coder.fate = 'lost';
+    await w.pass();
+    for (let i = 0; i < 20; i++) {
+      await w.pass();
+      await w.clock.advance(2_000);
+    }
+    await ready(w);
+    expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+  });
+
+  it('follows a change of the content that comes while an answer is missing', async () => {
+    const w = world();
+    await ready(w);
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# two' } }));
+    w.coder.fate = 'lost';
+    await w.pass();
+    w.kube.apply(() => ({ versionID: w.coder.allVersions[0]?.id }));
+    await ready(w);
+    expect(w.kube.object?.status?.pendingOperation).to.equal(undefined);
+    expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
+  });
+
+  it('takes over, when a person asks, a template that was made anew under its name', async () => {
+    const w = world();
+    await ready(w);
+    w.coder.removeTemplates();
+    w.coder.addTemplate();
+    w.restart();
+    await w.settle();
+    expect(shown(w.kube.object?.status)).to.include('Stalled=True/DeletedInCoder');
+    w.kube.annotate(annotations.reconcileRequestedAt, 'now');
+    await ready(w);
+    expect(w.kube.object?.status?.origin).to.equal('Adopted');
+    expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
+  });
+
+  it('is deleted with its object, after its last workspace', async () => {
+    const w = world();
+    await ready(w);
+    const template = w.coder.presentTemplates[0];
+    if (template !== undefined) w.coder.addWorkspace(OWNER.username, 'dev', template);
+    w.coder.finishBuilds('succeeded');
+    w.kube.delete();
+    expect(await w.settle()).to.deep.equal({ until: 'time', afterMs: 5_000 });
+    expect(shown(w.kube.object?.status)).to.include('Reconciling=True/WorkspacesExist');
+    w.coder.build('delete');
+    w.coder.finishBuilds('succeeded');
+    await w.settle();
+    expect(w.kube.object).to.equal(undefined);
+    expect(w.coder.presentTemplates).to.deep.equal([]);
+  });
+
+  it('at rest keeps saying what was true while Coder cannot be read', async () => {
+    const w = world();
+    await ready(w);
+    w.restart();
+    w.coder.outage = new CoderError('Unreachable', 'no answer');
+    const before = w.kube.writes;
+    await w.pass();
+    expect(w.kube.writes).to.equal(before);
+  });
+});
