@@ -12,6 +12,7 @@ export const stalledReasons = [
   'BuildRetriesExhausted',
   'ImportFailed',
   'ContentMissing',
+  'InvalidContent',
   'TemplateNameMissing',
   'DeletedInCoder',
   'DeploymentMismatch',

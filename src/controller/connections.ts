@@ -23,6 +23,8 @@ export interface ConnectionsOptions {
   readonly controlPlaneOf: (namespace: string) => string | undefined;
   /** Told when a namespace's connection became usable or unusable. */
   readonly onChange: (namespace: string) => void;
+  /** Told when everything in a namespace's Coder was looked at for the first time. */
+  readonly onFirstLook: (namespace: string) => void;
   /** Told when a call failed in a way that is the connection's fault: the control plane has to be looked at. */
   readonly onSuspicion: (namespace: string, controlPlane: string) => void;
   readonly onWorkspace: (namespace: string, workspaceID: string) => void;
@@ -160,6 +162,7 @@ export class Connections {
       pollIntervalMs: connection.pollIntervalMs,
       onWorkspace: (id) => onWorkspace(namespace, id),
       onTemplate: (id) => onTemplate(namespace, id),
+      onFirstLook: () => this.#options.onFirstLook(namespace),
       onError: (error) => this.suspect(namespace, error),
     });
     observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {

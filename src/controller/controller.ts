@@ -58,7 +58,9 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     logger,
     signal,
     controlPlaneOf: (namespace) => stores.controlPlanes.byIndex('namespace', namespace)[0]?.metadata.name,
-    onChange: (namespace) => wakeups.connectionChanged(namespace),
+    onChange: (namespace) =>
+      wakeups.connectionChanged(namespace, connections.live(namespace)?.observer.hasLooked ?? true),
+    onFirstLook: (namespace) => wakeups.connectionChanged(namespace, true),
     onSuspicion: (namespace, name) => wakeups.add(controlPlanes, `${namespace}/${name}`, priorities.change),
     onWorkspace: (namespace, id) => wakeups.workspaceChanged(namespace, id),
     onTemplate: (namespace, id) =>

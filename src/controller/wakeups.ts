@@ -85,13 +85,21 @@ export class Wakeups {
     }
   }
 
-  /** A connection became usable or unusable: that concerns every object of its namespace. */
-  connectionChanged(namespace: string): void {
+  /**
+   * A connection became usable or unusable: that concerns every object of its namespace. While nothing in Coder was
+   * looked at yet (`hasLooked` false), those that rest are left alone: each would have to be read by itself.
+   */
+  connectionChanged(namespace: string, hasLooked: boolean): void {
     const { stores } = this.#options;
-    for (const object of stores.templates.byIndex('namespace', namespace))
-      this.#wakeForResync(templates, object);
-    for (const object of stores.workspaces.byIndex('namespace', namespace))
-      this.#wakeForResync(workspaces, object);
+    for (const [resource, store] of [
+      [templates, stores.templates],
+      [workspaces, stores.workspaces],
+    ] as const) {
+      for (const object of store.byIndex('namespace', namespace)) {
+        const waits = isWaiting(object);
+        if (waits || hasLooked) this.#wake(resource, object, waits ? priorities.change : priorities.resync);
+      }
+    }
   }
 
   /** A workspace changed in Coder. */
@@ -143,14 +151,6 @@ export class Wakeups {
     }
   }
 
-  #wakeForResync(
-    resource: ResourceType,
-    object: KubeObject & { readonly status?: { readonly id?: string | undefined } },
-  ): void {
-    const waits = object.status?.id === undefined || object.metadata.deletionTimestamp !== undefined;
-    this.#wake(resource, object, waits ? priorities.change : priorities.resync);
-  }
-
   #wakeUnlessOwn(resource: ResourceType, object: KubeObject): void {
     if (!this.#options.isOwnWrite(resource, object)) this.#wake(resource, object, priorities.change);
   }
@@ -158,4 +158,16 @@ export class Wakeups {
   #wake(resource: ResourceType, object: KubeObject, priority: number): void {
     this.add(resource, objectKey(object), priority);
   }
+}
+
+/** Whether something was asked of an object that has not been carried out. */
+function isWaiting({ metadata, status }: CoderTemplate | CoderWorkspace): boolean {
+  return (
+    status?.id === undefined ||
+    metadata.deletionTimestamp !== undefined ||
+    status.observedGeneration !== metadata.generation ||
+    status.pendingOperation !== undefined ||
+    ('pendingVersion' in status && status.pendingVersion !== undefined) ||
+    ('power' in status && status.power?.state === 'Pending')
+  );
 }

@@ -103,6 +103,7 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
       signal: this.#stop.signal,
       controlPlaneOf: () => 'coder',
       onChange: () => undefined,
+      onFirstLook: () => undefined,
       onSuspicion: () => undefined,
       onWorkspace: () => undefined,
       onTemplate: () => undefined,

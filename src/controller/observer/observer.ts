@@ -20,6 +20,8 @@ export interface ObserverOptions {
   readonly onWorkspace: (id: string) => void;
   /** Told of every template whose record changed, or that is not seen any more. */
   readonly onTemplate: (id: string) => void;
+  /** Told once, after the first look at everything: from then on what is remembered is worth asking for. */
+  readonly onFirstLook: () => void;
   /** Told when Coder could not be read. */
   readonly onError: (error: unknown) => void;
 }
@@ -40,6 +42,8 @@ export class Observer {
   readonly #follower: Follower;
   readonly workspaces = new RecordCache<WorkspaceRecord>();
   readonly #templates = new RecordCache<TemplateRecord>();
+
+  #hasLooked = false;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -62,6 +66,11 @@ export class Observer {
       },
       onError: options.onError,
     });
+  }
+
+  /** Whether everything in Coder was looked at once. */
+  get hasLooked(): boolean {
+    return this.#hasLooked;
   }
 
   /** Number of builds that are followed now. */
@@ -121,18 +130,22 @@ export class Observer {
   }
 
   async #lookAtEverything(signal: AbortSignal): Promise<void> {
-    const { client, clock, logger, onWorkspace, onTemplate } = this.#options;
+    const { client, clock, logger, onWorkspace, onTemplate, onFirstLook } = this.#options;
     const askedAt = clock.monotonic();
     const records: WorkspaceRecord[] = [];
     const { count } = await client.eachWorkspace((w) => records.push(recordOf(w)), { ...WHOLE_LIST, signal });
     logger.debug('looked at everything in Coder', { workspaces: records.length, count });
     const { changed, missing } = this.workspaces.putAll(records, askedAt);
-    for (const id of [...changed, ...missing]) onWorkspace(id);
+    // The first look changes all; everybody is woken at its end.
+    if (this.#hasLooked) for (const id of [...changed, ...missing]) onWorkspace(id);
 
     const templatesAskedAt = clock.monotonic();
     const templates = await client.templates({ signal, counted: false });
     const seen = this.#templates.putAll(templates.map(templateRecordOf), templatesAskedAt);
-    for (const id of [...seen.changed, ...seen.missing]) onTemplate(id);
+    const isFirst = !this.#hasLooked;
+    this.#hasLooked = true;
+    if (isFirst) onFirstLook();
+    else for (const id of [...seen.changed, ...seen.missing]) onTemplate(id);
   }
 }
 

@@ -33,3 +33,16 @@ function attemptOf(key: string, pending: CoderTemplateStatus['pendingVersion']):
   const attempt = pending?.attempt ?? 1;
   return pending?.name === versionName(key, attempt) ? attempt : 1;
 }
+
+/** What makes files impossible to pack and passes the CRD: a path that is a file and a folder at once. */
+export function contentProblem(files: Readonly<Record<string, string>>): string | undefined {
+  for (const path of Object.keys(files)) {
+    const parts = path.split('/');
+    const folder = parts
+      .slice(1)
+      .map((_, i) => parts.slice(0, i + 1).join('/'))
+      .find((p) => Object.hasOwn(files, p));
+    if (folder !== undefined) return `${folder} cannot be a file and, because of ${path}, a folder`;
+  }
+  return undefined;
+}

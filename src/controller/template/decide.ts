@@ -211,6 +211,13 @@ function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {
   // What is remembered may be a minute old: a new wish must not count as carried out because of it.
   if (facts.template?.fresh === false) return { do: 'read', fact: 'freshTemplate' };
   if (content === undefined) return upToDate(bound, record, undefined);
+  // A request to carry out again what was done: the version that held this content is known, whatever its name.
+  const doneWith = status.contentHash === content.key ? status.contentVersionID : undefined;
+  if (doneWith !== undefined) {
+    return record.activeVersionID === doneWith
+      ? upToDate(bound, record, content)
+      : promote(bound, record, { id: doneWith, name: doneWith });
+  }
   return content.kind === 'files'
     ? decideFiles(bound, content, { organizationID: record.organizationID, template: record })
     : decideVersion(bound, content, record.organizationID, record);

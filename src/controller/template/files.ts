@@ -4,7 +4,7 @@ import { nextRung } from '../ladder.ts';
 import { newRequest, reconciling, stalled } from '../report.ts';
 import { MOST_IMPORTS } from '../settings.ts';
 import { after, untilWoken, withBackoff } from '../step.ts';
-import type { Content } from './content.ts';
+import { contentProblem, type Content } from './content.ts';
 import type { Bound, TemplateDraft, TemplateRecord, TemplateStep, VersionRecord } from './input.ts';
 import { announced, createTemplate, promote } from './operations.ts';
 import { upToDate } from './uptodate.ts';
@@ -24,6 +24,13 @@ type Files = Extract<Content, { kind: 'files' }>;
 export function decideFiles(bound: Bound, content: Files, target: Target): TemplateStep {
   const { input, status } = bound;
   const { facts } = input;
+  const problem = contentProblem(content.files);
+  if (problem !== undefined) {
+    return stalled(input, status, {
+      reason: 'InvalidContent',
+      message: `spec.files: ${problem}. Rename one of them`,
+    });
+  }
   const pending = status.pendingVersion?.name === content.versionName ? status.pendingVersion : undefined;
 
   if (pending?.id !== undefined) {

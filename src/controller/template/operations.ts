@@ -9,7 +9,11 @@ import type {
 } from './input.ts';
 
 /** Make a version the one that new workspaces get. */
-export function promote(bound: Bound, template: TemplateRecord, version: VersionRecord): TemplateStep {
+export function promote(
+  bound: Bound,
+  template: TemplateRecord,
+  version: Pick<VersionRecord, 'id' | 'name'>,
+): TemplateStep {
   return announced(
     bound,
     bound.status,

@@ -23,6 +23,7 @@ class Bench {
     signal: this.stop.signal,
     controlPlaneOf: () => this.controlPlane,
     onChange: (namespace) => this.changes.push(namespace),
+    onFirstLook: (namespace) => this.woken.push(`${namespace}/everything`),
     onSuspicion: (namespace, name) => this.suspicions.push(`${namespace}/${name}`),
     onWorkspace: (namespace, id) => this.woken.push(`${namespace}/${id}`),
     onTemplate: (namespace, id) => this.woken.push(`${namespace}/${id}`),
@@ -133,10 +134,12 @@ describe('Connections', () => {
   });
 
   it('passes on what the observer sees', async () => {
-    const { id } = bench.coder.addTemplate();
     bench.connect();
     await settle();
-    expect(bench.woken).to.deep.equal([`team/${id}`]);
+    expect(bench.woken).to.deep.equal(['team/everything']);
+    const { id } = bench.coder.addTemplate();
+    await bench.clock.advance(POLL_MS);
+    expect(bench.woken).to.deep.equal(['team/everything', `team/${id}`]);
   });
 
   it('ends every connection when the work ends', async () => {

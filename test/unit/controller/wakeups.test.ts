@@ -176,8 +176,14 @@ describe('Wakeups', () => {
 
   it('looks first at what waits when a connection changes', async () => {
     const b = bench({ template: { status: { id: 't1' } } });
-    b.wakeups.connectionChanged('team');
+    b.wakeups.connectionChanged('team', true);
     expect(await b.woken()).to.deep.equal([W, T]);
+  });
+
+  it('leaves what rests alone until everything in Coder was looked at once', async () => {
+    const b = bench({ template: { status: { id: 't1' } } });
+    b.wakeups.connectionChanged('team', false);
+    expect(await b.woken()).to.deep.equal([W]);
   });
 });
 

@@ -29,6 +29,7 @@ class Bench {
     signal: this.stop.signal,
     controlPlaneOf: () => 'coder',
     onChange: () => undefined,
+    onFirstLook: () => undefined,
     onSuspicion: () => undefined,
     onWorkspace: () => undefined,
     onTemplate: () => undefined,

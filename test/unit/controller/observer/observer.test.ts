@@ -22,6 +22,7 @@ class Bench {
     pollIntervalMs: POLL_MS,
     onWorkspace: (id) => this.woken.push(id),
     onTemplate: (id) => this.woken.push(id),
+    onFirstLook: () => this.woken.push('everything'),
     onError: (error) => this.errors.push(error),
   });
   running: Promise<void> = Promise.resolve();
@@ -60,9 +61,12 @@ describe('Observer', () => {
   });
 
   it('looks at everything at once, then at its rhythm, and wakes whom it concerns', async () => {
-    const [a, b] = [bench.add('a'), bench.add('b')];
+    const a = bench.add('a');
+    expect(bench.observer.hasLooked).to.equal(false);
     await bench.start();
-    expect(bench.take()).to.deep.equal([a, b, bench.template.id]);
+    expect(bench.take(), 'everybody, once').to.deep.equal(['everything']);
+    expect(bench.observer.hasLooked).to.equal(true);
+    expect(bench.observer.workspaces.get(a)?.name).to.equal('a');
     await bench.clock.advance(POLL_MS);
     expect(bench.looks).to.equal(2);
     expect(bench.take(), 'nothing changed').to.deep.equal([]);
@@ -107,10 +111,10 @@ describe('Observer', () => {
     bench.coder.outage = new CoderError('Unreachable', 'no answer');
     await bench.start();
     expect(bench.errors).to.deep.equal([bench.coder.outage]);
+    expect(bench.observer.hasLooked).to.equal(false);
     bench.coder.outage = undefined;
-    const a = bench.add('a');
     await bench.clock.advance(POLL_MS);
-    expect(bench.take()).to.include(a);
+    expect(bench.take()).to.deep.equal(['everything']);
   });
 
   it('follows a build and wakes when it moves on, but not when nothing moves', async () => {

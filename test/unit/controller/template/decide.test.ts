@@ -367,12 +367,8 @@ describe('decideTemplate', () => {
     });
 
     it('promotes its own again when a person asks', () => {
-      const version = versionRecord({ name: FIRST, templateID: TEMPLATE_ID });
-      const facts = { ...moved, versionByName: { name: FIRST, version } };
-      const step = expectStep(
-        decideTemplate(templateInput({ status: done, metadata: { ...held, ...asked } }, facts)),
-        'write',
-      );
+      const input = templateInput({ status: done, metadata: { ...held, ...asked } }, moved);
+      const step = expectStep(decideTemplate(input), 'write');
       expect(step.operation).to.deep.equal({
         type: 'Promote',
         templateID: TEMPLATE_ID,
