@@ -123,3 +123,5 @@ try {
   if (error instanceof UsageError) process.stderr.write('Try: coder-operator --help\n');
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
+// Everything that was to be finished is. After a lost lease nothing that still waits may go on.
+process.exit();

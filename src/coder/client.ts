@@ -41,6 +41,7 @@ import type {
   WorkspaceList,
 } from './types.ts';
 import { readAnswer, type Reader } from './validate.ts';
+import { UnexpectedResponseError } from './errors.ts';
 
 /**
  * Largest log of an import. Coder keeps 1 MiB of a job's output; as JSON, with the fields of every line around it, it
@@ -297,17 +298,26 @@ export class CoderClient {
     onWorkspace: (workspace: Workspace) => void,
     options: WorkspaceQuery & CallOptions = {},
   ): Promise<StreamedList> {
+    let unreadable = 0;
     const { skeleton, skipped } = await this.#connection.records(
       listCall(options),
       {
         field: 'workspaces',
         maxRecordBytes: MAX_RECORD_BYTES,
-        onRecord: (record, context) => onWorkspace(readAnswer(record, readWorkspace, context)),
+        onRecord: (record, context) => {
+          try {
+            onWorkspace(readAnswer(record, readWorkspace, context));
+          } catch (error) {
+            // One row that is not as it should be must not hide all the others.
+            if (!(error instanceof UnexpectedResponseError)) throw error;
+            unreadable++;
+          }
+        },
       },
       readCount,
       { maxBytes: MAX_STREAM_BYTES, ...options },
     );
-    return { count: skeleton.count, skipped };
+    return { count: skeleton.count, skipped: skipped + unreadable };
   }
 
   /** `isGone` for a deleted one is a proof; `isNotFound` may also mean that the token may not see it. */

@@ -1,7 +1,6 @@
 import { OperatorError } from '../base/errors.ts';
 import { CoderError, isRateLimited } from './errors.ts';
-import type { RequestBudget } from './ratelimit.ts';
-import { type RequestPriority } from './ratelimit.ts';
+import { TurnTimeoutError, type RequestBudget, type RequestPriority } from './ratelimit.ts';
 import type { Transport } from './transport.ts';
 import { type Answer, type Call, type RecordsCall } from './transport.ts';
 import { readAnswer, type Reader } from './validate.ts';
@@ -14,11 +13,22 @@ export interface CallOptions {
   readonly priority?: RequestPriority | undefined;
   /** False for the fixed rhythms of the observer, which take nothing from the request budget. Default true. */
   readonly counted?: boolean | undefined;
+  /**
+   * Called right before the request is sent, after all waiting. What it throws is thrown, and nothing is sent: the place
+   * for a last look whether the caller may still act.
+   */
+  readonly beforeSend?: (() => void) | undefined;
   /** From the first byte sent to the last one read, in milliseconds. Default: the connection's. */
   readonly timeoutMs?: number | undefined;
   /** Largest answer in bytes. Default 8 MiB. */
   readonly maxBytes?: number | undefined;
 }
+
+/**
+ * Longest wait for a turn of a counted call, in milliseconds. Whoever calls has others to serve, and comes again.
+ * Together with the request's own time-out it bounds how late a call may still reach Coder.
+ */
+const LONGEST_WAIT_MS = 5_000;
 
 /** Calls to one Coder: within the request budget, checked, and holding back where Coder asks for it. */
 export class Connection {
@@ -54,8 +64,16 @@ export class Connection {
   async #inTurn<A extends Answer>(call: Call, options: CallOptions, send: () => Promise<A>): Promise<A> {
     const lane = call.route;
     try {
-      return await this.#budget.run({ ...options, lane }, send);
+      const maxWaitMs = options.counted === false ? undefined : LONGEST_WAIT_MS;
+      return await this.#budget.run({ ...options, lane, maxWaitMs }, () => {
+        options.beforeSend?.();
+        return send();
+      });
     } catch (error) {
+      if (error instanceof TurnTimeoutError) {
+        const message = `${call.method} ${call.route}: ${error.message}`;
+        throw new CoderError('RateLimited', message, { retryAfterMs: Math.max(1_000, error.retryAfterMs) });
+      }
       if (isRateLimited(error)) this.#budget.hold(lane, error.retryAfterMs);
       if (options.signal?.aborted === true && !(error instanceof OperatorError)) {
         throw new CoderError('Aborted', `${call.method} ${call.route}: the request was given up`, {

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import type { Clock } from '../base/clock.ts';
+import { OperatorError } from '../base/errors.ts';
 
 /** What goes first while requests wait: `high` for what a person waits for, `low` for what nobody does. */
 export type RequestPriority = 'high' | 'normal' | 'low';
@@ -28,8 +29,21 @@ export interface RequestTurn {
   readonly priority?: RequestPriority | undefined;
   /** False for requests of a fixed rhythm, which take nothing from the budget and do not queue behind it. */
   readonly counted?: boolean | undefined;
+  /** Waiting longer than this, in milliseconds, is given up with a `TurnTimeoutError`. Default: no limit. */
+  readonly maxWaitMs?: number | undefined;
   /** Ends the waiting; the request itself must look at the signal on its own. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** The turn did not come in time. Nothing was sent. */
+export class TurnTimeoutError extends OperatorError {
+  /** When it is worth asking again. */
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('TURN_TIMEOUT', 'there are more requests to Coder waiting than it takes', { retryable: true });
+    this.retryAfterMs = retryAfterMs;
+  }
 }
 
 /**
@@ -65,18 +79,25 @@ export class RequestBudget {
   /**
    * Runs `task` when its turn comes.
    *
-   * @throws the signal's reason when it aborts before the turn; what the task throws.
+   * @throws the signal's reason when it aborts before the turn; TurnTimeoutError; what the task throws.
    */
   async run<T>(turn: RequestTurn, task: () => Promise<T>): Promise<T> {
+    const giveUpAt = this.#clock.monotonic() + (turn.maxWaitMs ?? Infinity);
     for (;;) {
+      const held = this.#holdLeft(turn.lane);
+      if (this.#clock.monotonic() + held > giveUpAt) throw new TurnTimeoutError(held);
       // Outside the queue: a lane that is held must not take the place of one that is not.
       await this.#untilReleased(turn);
-      const result = await this.#inTurn(turn, async (): Promise<{ readonly value: T } | undefined> => {
-        // Held while this one was waiting for its turn.
-        if (this.#holdLeft(turn.lane) > 0) return undefined;
-        if (turn.counted !== false) this.#takeToken();
-        return { value: await task() };
-      });
+      const result = await this.#inTurn(
+        turn,
+        giveUpAt,
+        async (): Promise<{ readonly value: T } | undefined> => {
+          // Held while this one was waiting for its turn.
+          if (this.#holdLeft(turn.lane) > 0) return undefined;
+          if (turn.counted !== false) this.#takeToken();
+          return { value: await task() };
+        },
+      );
       if (result !== undefined) return result.value;
     }
   }
@@ -91,7 +112,7 @@ export class RequestBudget {
     return this.#counted.size + this.#uncounted.size;
   }
 
-  async #inTurn<T>(turn: RequestTurn, task: () => Promise<T>): Promise<T> {
+  async #inTurn<T>(turn: RequestTurn, giveUpAt: number, task: () => Promise<T>): Promise<T> {
     const { signal } = turn;
     // The queue would also reject a task that has begun, before its outcome is known; only the waiting may be cut.
     const waiting = new AbortController();
@@ -99,15 +120,21 @@ export class RequestBudget {
     if (signal?.aborted === true) stopWaiting();
     else signal?.addEventListener('abort', stopWaiting, { once: true });
     const queue = turn.counted === false ? this.#uncounted : this.#counted;
+    const leftMs = giveUpAt - this.#clock.monotonic();
+    const tooLong = Number.isFinite(leftMs)
+      ? this.#clock.after(leftMs, () => waiting.abort(new TurnTimeoutError(turn.maxWaitMs ?? 0)))
+      : undefined;
     try {
       return await queue.add(
         () => {
+          tooLong?.();
           signal?.removeEventListener('abort', stopWaiting);
           return task();
         },
         { priority: PRIORITIES[turn.priority ?? 'normal'], signal: waiting.signal },
       );
     } finally {
+      tooLong?.();
       signal?.removeEventListener('abort', stopWaiting);
     }
   }

@@ -16,6 +16,11 @@ export function olderClaim(object: KubeObject, claimants: readonly KubeObject[])
     : 'in another namespace';
 }
 
+/** Whether another object than this one is bound to the same UUID: then the thing is not this one's to delete. */
+export function isClaimedByAnother(object: KubeObject, claimants: readonly KubeObject[]): boolean {
+  return claimants.some((other) => other.metadata.uid !== object.metadata.uid);
+}
+
 /** Whether `a` was created before `b`; among those of the same second the uid decides, so that all agree. */
 export function isOlder(a: KubeObject, b: KubeObject): boolean {
   const [ta, tb] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? ''];

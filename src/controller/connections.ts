@@ -124,10 +124,9 @@ export class Connections {
   /** The control plane is gone. */
   drop(namespace: string): void {
     const before = this.#entries.get(namespace);
-    if (before === undefined) return;
     this.#entries.delete(namespace);
     this.#end(before);
-    before.live?.client.close();
+    before?.live?.client.close();
     this.#options.onChange(namespace);
   }
 

@@ -91,6 +91,16 @@ export function passContext(
   return { writer, assertLeading, epoch, clock, emit };
 }
 
+/**
+ * Whether everything in an object's Coder is still to be looked at for the first time: an object that rests waits for
+ * that, or after a restart each would be read by itself.
+ */
+export function isTooEarly(context: Context, object: KubeObject): boolean {
+  const namespace = object.metadata.namespace ?? '';
+  const isReady = context.connections.fact(namespace).state === 'ready';
+  return isReady && context.connections.live(namespace)?.observer.hasLooked === false;
+}
+
 /** The connection of an object's namespace, working or as it last was. @throws NotConnectedError */
 export function liveConnection(context: Context, object: KubeObject): LiveConnection {
   const namespace = object.metadata.namespace ?? '';

@@ -5,9 +5,10 @@ import type { Logger } from '../base/logger.ts';
 import type { CoderClientOptions } from '../coder/client.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import { objectKey } from '../kube/objects.ts';
 import { runWorkers, type HandlerResult, type WorkResult } from '../kube/workers.ts';
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
-import { isOlder, olderClaim } from './claims.ts';
+import { isClaimedByAnother, isOlder, olderClaim } from './claims.ts';
 import { Connections } from './connections.ts';
 import { RememberingWriter, type Context } from './context.ts';
 import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
@@ -81,16 +82,19 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   const controlPlaneReconciler = new ControlPlaneReconciler({
     context,
     coder: options.coder,
+    isThere: (object) => stores.controlPlanes.get(objectKey(object))?.metadata.uid === object.metadata.uid,
     olderOne: (object) => olderControlPlane(stores, object),
     held: (namespace) => held(stores, namespace),
   });
   const templateReconciler = new TemplateReconciler({
     context,
     claimedBy: (object, id) => olderClaim(object, stores.templates.byIndex('id', id)),
+    isClaimedByAnother: (object, id) => isClaimedByAnother(object, stores.templates.byIndex('id', id)),
   });
   const workspaceReconciler = new WorkspaceReconciler({
     context,
     claimedBy: (object, id) => olderClaim(object, stores.workspaces.byIndex('id', id)),
+    isClaimedByAnother: (object, id) => isClaimedByAnother(object, stores.workspaces.byIndex('id', id)),
   });
 
   const unsubscribe = [
@@ -123,22 +127,22 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   }
 
   async function reconcile(key: string): Promise<HandlerResult | undefined> {
-    const { kind, objectKey } = parseKey(key);
-    return asResult(await pass(kind, objectKey));
+    const { kind, objectKey: name } = parseKey(key);
+    return asResult(await pass(kind, name));
   }
 
-  async function pass(kind: string, objectKey: string): Promise<Rest | undefined> {
+  async function pass(kind: string, name: string): Promise<Rest | undefined> {
     switch (kind) {
       case controlPlanes.kind: {
-        const object = stores.controlPlanes.get(objectKey);
+        const object = stores.controlPlanes.get(name);
         return object === undefined ? undefined : controlPlaneReconciler.reconcile(object);
       }
       case templates.kind: {
-        const object = stores.templates.get(objectKey);
+        const object = stores.templates.get(name);
         return object === undefined ? undefined : templateReconciler.reconcile(object);
       }
       default: {
-        const object = stores.workspaces.get(objectKey);
+        const object = stores.workspaces.get(name);
         return object === undefined ? undefined : workspaceReconciler.reconcile(object);
       }
     }

@@ -14,7 +14,11 @@ export interface RemovableStatus extends CommonStatus {
 
 /** The part of a decision's input that does. */
 export interface RemovalInput<Status extends RemovableStatus> extends BeginningInput<Status> {
-  readonly facts: BeginningInput<Status>['facts'] & { readonly crdTerminating?: boolean };
+  readonly facts: BeginningInput<Status>['facts'] & {
+    readonly crdTerminating?: boolean;
+    /** Says which older object is bound to this UUID, if there is one. */
+    readonly claimedBy: (id: string) => string | undefined;
+  };
   readonly object: BeginningInput<Status>['object'] & {
     readonly spec: { readonly deletionPolicy?: 'Delete' | 'Retain' | undefined };
   };
@@ -53,11 +57,19 @@ export function beforeRemoval<Status extends RemovableStatus>(
     step,
   });
   if (object.metadata.finalizers?.includes(removal.finalizer) !== true) return done({ do: 'nothing' });
-  if (!removal.isCreating) {
-    if (status.id === undefined) return done(release('Nothing in Coder is bound to this object', 'Released'));
-    if (deletionOf(object.spec.deletionPolicy, status.origin).policy === 'Retain') {
-      return done(release(`Kept the ${thing} ${label} in Coder`, 'Retained'));
-    }
+  if (!removal.isCreating && status.id === undefined) {
+    return done(release('Nothing in Coder is bound to this object', 'Released'));
+  }
+  // What is being created will be of our making: only the wish to keep it counts then.
+  const origin = removal.isCreating ? 'Created' : status.origin;
+  if (deletionOf(object.spec.deletionPolicy, origin).policy === 'Retain') {
+    return done(release(`Kept the ${thing} ${label} in Coder`, 'Retained'));
+  }
+  const older = status.id === undefined ? undefined : facts.claimedBy(status.id);
+  if (older !== undefined) {
+    return done(
+      release(`Kept the ${thing} ${label} in Coder: an older object (${older}) drives it`, 'Retained'),
+    );
   }
   // Removing the CRD deletes every object of it; that must not take what is in Coder along.
   if (facts.crdTerminating === undefined) return done({ do: 'read', fact: 'crdTerminating' });

@@ -13,7 +13,7 @@ import type { Rest, StepEvent } from '../../src/controller/step.ts';
 import { TemplateReconciler } from '../../src/controller/template/reconcile.ts';
 import { WorkspaceReconciler } from '../../src/controller/workspace/reconcile.ts';
 import { isConflict, isNotFound } from '../../src/kube/errors.ts';
-import { FakeClock } from './clock.ts';
+import { FakeClock, settle } from './clock.ts';
 import { DEPLOYMENT, OPERATOR, SimulatedCoder } from './controller-coder.ts';
 import { HeldObject } from './controller-kube.ts';
 
@@ -57,6 +57,8 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
   async pass(): Promise<Rest | undefined> {
     const { object } = this.kube;
     if (object === undefined) return undefined;
+    // Nobody passes before the observer has looked once, or given up on it.
+    await settle();
     try {
       return await this.#reconciler.reconcile(object);
     } catch (error) {
@@ -137,7 +139,12 @@ export function workspaceWorld(
 ): WorkspaceWorld {
   const world: WorkspaceWorld = new World(
     new HeldObject<CoderWorkspaceSpec, CoderWorkspaceStatus>('acme.ann.dev', spec, metadata),
-    (w, context) => new WorkspaceReconciler({ context, claimedBy: () => w.older }),
+    (w, context) =>
+      new WorkspaceReconciler({
+        context,
+        claimedBy: () => w.older,
+        isClaimedByAnother: () => w.older !== undefined,
+      }),
   );
   world.coder.addTemplate();
   return world;
@@ -150,6 +157,11 @@ export function templateWorld(
 ): TemplateWorld {
   return new World(
     new HeldObject<CoderTemplateSpec, CoderTemplateStatus>('acme.docker', spec, metadata),
-    (w, context) => new TemplateReconciler({ context, claimedBy: () => w.older }),
+    (w, context) =>
+      new TemplateReconciler({
+        context,
+        claimedBy: () => w.older,
+        isClaimedByAnother: () => w.older !== undefined,
+      }),
   );
 }

@@ -24,6 +24,8 @@ export interface ControlPlaneReconcilerOptions {
   readonly coder: Pick<CoderClientOptions, 'policy' | 'timeoutMs' | 'onRequest' | 'userAgent'>;
   /** Name of an older control plane of the same namespace. */
   readonly olderOne: (object: CoderControlPlane) => string | undefined;
+  /** Whether this very object is still there. */
+  readonly isThere: (object: CoderControlPlane) => boolean;
   /** Objects of the namespace that hold one of our finalizers. */
   readonly held: (namespace: string) => ControlPlaneFacts['held'];
 }
@@ -36,6 +38,19 @@ const secrets: ResourceType = {
   namespaced: true,
 };
 
+interface KnownHandshake {
+  readonly credentials: Credentials;
+  readonly fact: Extract<HandshakeFact, { state: 'connected' }>;
+  /** By the monotonic clock. */
+  readonly at: number;
+}
+
+/**
+ * For so long a handshake counts: many things may ask for a look at the control plane within a second, and Coder limits
+ * how often it says who we are.
+ */
+const HANDSHAKE_COUNTS_MS = 3_000;
+
 interface KnownClient {
   readonly credentials: Credentials;
   readonly client: CoderClient;
@@ -46,6 +61,8 @@ export class ControlPlaneReconciler {
   readonly #options: ControlPlaneReconcilerOptions;
   /** By namespace: a client lives as long as its credentials do not change. */
   readonly #clients = new Map<string, KnownClient>();
+  /** The last one that worked, by namespace. */
+  readonly #handshakes = new Map<string, KnownHandshake>();
 
   constructor(options: ControlPlaneReconcilerOptions) {
     this.#options = options;
@@ -84,9 +101,8 @@ export class ControlPlaneReconciler {
   /** The control plane is gone: so is the connection. */
   forget(object: CoderControlPlane): void {
     const namespace = object.metadata.namespace ?? '';
-    const state = this.#options.context.connections.fact(namespace);
-    if (state.state === 'none') return;
     this.#clients.delete(namespace);
+    this.#handshakes.delete(namespace);
     this.#options.context.connections.drop(namespace);
   }
 
@@ -95,7 +111,8 @@ export class ControlPlaneReconciler {
     const { connections } = this.#options.context;
     const name = object.metadata.name;
     const { secret, handshake } = facts;
-    if (facts.olderOne !== undefined || secret === undefined) return;
+    // It may have been deleted while Coder was asked.
+    if (!this.#options.isThere(object) || facts.olderOne !== undefined || secret === undefined) return;
     if (secret.state !== 'read') {
       connections.failed(namespace, name, secret.cause);
       return;
@@ -154,8 +171,15 @@ export class ControlPlaneReconciler {
     const { signal } = this.#options.context;
     const expected = object.status?.deploymentID;
     const accepted = object.metadata.annotations?.[annotations.acceptDeployment];
+    const namespace = object.metadata.namespace ?? '';
+    const known = this.#handshakes.get(namespace);
+    const now = this.#options.context.clock.monotonic();
+    const isRecent = known !== undefined && now - known.at < HANDSHAKE_COUNTS_MS;
+    if (isRecent && sameCredentials(known.credentials, credentials) && known.fact.deploymentID === expected) {
+      return known.fact;
+    }
     try {
-      const client = this.#client(object.metadata.namespace ?? '', credentials);
+      const client = this.#client(namespace, credentials);
       const url = credentials.url.replace(/\/+$/, '');
       const info = await client.buildInfo({ signal, counted: false });
       const deploymentID = info.deployment_id;
@@ -164,8 +188,12 @@ export class ControlPlaneReconciler {
         return { state: 'otherDeployment', url, version, deploymentID };
       }
       const me = await client.me({ signal, counted: false });
-      return { state: 'connected', url, version, deploymentID, user: { id: me.id, name: me.username } };
+      const user = { id: me.id, name: me.username };
+      const fact = { state: 'connected' as const, url, version, deploymentID, user };
+      this.#handshakes.set(namespace, { credentials, fact, at: now });
+      return fact;
     } catch (error) {
+      this.#handshakes.delete(namespace);
       // It is this process that ends: nothing was learnt of Coder.
       if (error instanceof CoderError && error.kind === 'Aborted') throw error;
       if (error instanceof CoderError) return { state: 'failed', error };

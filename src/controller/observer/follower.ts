@@ -26,6 +26,8 @@ interface Followed {
 const FASTEST_MS = 250;
 const SLOWEST_MS = 1_000;
 const GROWTH = 1.25;
+/** While reads fail, they become as seldom as this. */
+const SLOWEST_FAILING_MS = 30_000;
 /** Up to so many are read one by one, which Coder answers soonest; more are read together. */
 const MOST_SINGLE_READS = 8;
 /** Ids in one query: the URL must stay well below what proxies accept. */
@@ -51,7 +53,8 @@ export class Follower {
     const before = this.#followed.get(id);
     this.#followed.set(
       id,
-      before === undefined
+      // One that failed for long is looked at soon again: whoever asks has reason to think that it works.
+      before === undefined || before.intervalMs > SLOWEST_MS
         ? { intervalMs: FASTEST_MS, dueAt: since + FASTEST_MS, since }
         : { ...before, since },
     );
@@ -122,7 +125,10 @@ export class Follower {
   }
 
   #failed(ids: readonly string[], error: unknown): void {
-    for (const id of ids) this.#again(id, SLOWEST_MS);
+    for (const id of ids) {
+      const doubled = 2 * this.#following(id).intervalMs;
+      this.#again(id, Math.min(SLOWEST_FAILING_MS, Math.max(SLOWEST_MS, doubled)));
+    }
     this.#options.onError(error);
   }
 

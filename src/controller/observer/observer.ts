@@ -101,6 +101,11 @@ export class Observer {
     this.#templates.put(record, askedAt);
   }
 
+  /** What is not seen is not remembered, so that seeing it again later wakes its object. */
+  forgetTemplate(id: string): void {
+    this.#templates.forget(id);
+  }
+
   /** Follows a workspace's build until it ends. */
   follow(workspaceID: string): void {
     this.#follower.follow(workspaceID);
@@ -136,16 +141,25 @@ export class Observer {
     const { count } = await client.eachWorkspace((w) => records.push(recordOf(w)), { ...WHOLE_LIST, signal });
     logger.debug('looked at everything in Coder', { workspaces: records.length, count });
     const { changed, missing } = this.workspaces.putAll(records, askedAt);
-    // The first look changes all; everybody is woken at its end.
-    if (this.#hasLooked) for (const id of [...changed, ...missing]) onWorkspace(id);
-
-    const templatesAskedAt = clock.monotonic();
-    const templates = await client.templates({ signal, counted: false });
-    const seen = this.#templates.putAll(templates.map(templateRecordOf), templatesAskedAt);
     const isFirst = !this.#hasLooked;
     this.#hasLooked = true;
-    if (isFirst) onFirstLook();
-    else for (const id of [...seen.changed, ...seen.missing]) onTemplate(id);
+    // The first look changes all: everybody is woken at its end, also when the templates cannot be read.
+    if (!isFirst) for (const id of [...changed, ...missing]) onWorkspace(id);
+    try {
+      const moved = await this.#lookAtTemplates(signal);
+      if (!isFirst) for (const id of moved) onTemplate(id);
+    } finally {
+      if (isFirst) onFirstLook();
+    }
+  }
+
+  /** Ids of the templates that changed or are not seen any more. */
+  async #lookAtTemplates(signal: AbortSignal): Promise<readonly string[]> {
+    const { client, clock } = this.#options;
+    const askedAt = clock.monotonic();
+    const templates = await client.templates({ signal, counted: false });
+    const { changed, missing } = this.#templates.putAll(templates.map(templateRecordOf), askedAt);
+    return [...changed, ...missing];
   }
 }
 

@@ -2,12 +2,12 @@ import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
-import { newRequest, overruledWarning, reconciling, stalled } from '../report.ts';
+import { newRequest, overruledWarning, reconciling, requestOf, stalled } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, withBackoff } from '../step.ts';
+import { after, untilWoken, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
 import { decideDeletion } from './deletion.ts';
-import { decideFiles } from './files.ts';
+import { decideFiles, waitForImport } from './files.ts';
 import type { Bound, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
 import { createTemplate, promote } from './operations.ts';
 import { hasPendingWork, observedStatus } from './status.ts';
@@ -25,7 +25,7 @@ export function decideTemplate(input: TemplateInput): TemplateStep {
 
   const bound: Bound = { input, name: beginning.name, coder: beginning.coder, status };
   if (status.pendingOperation !== undefined) return settle(bound);
-  return status.id === undefined ? decideUnbound(bound) : decideBound(bound);
+  return waitForImport(bound) ?? goOnWith(bound);
 }
 
 /**
@@ -97,6 +97,8 @@ function decideUnbound(bound: Bound): TemplateStep {
   const sighting = input.facts.templateByName;
   if (sighting === undefined) return { do: 'read', fact: 'templateByName' };
   if (sighting.seen === 'found') {
+    const isHeld = input.object.metadata.finalizers?.includes(finalizers.template) === true;
+    if (isHeld && status.conditions === undefined) return decideRestored(bound, sighting.value);
     return decideFound(
       { ...bound, status: { ...status, id: sighting.value.id, origin: 'Adopted' } },
       sighting.value,
@@ -136,6 +138,35 @@ function decideUnbound(bound: Bound): TemplateStep {
     : decideVersion(bound, content, organizationID, undefined);
 }
 
+/**
+ * Our finalizer without a status: the status was lost, as in a restore. The wish, and what a person asked by annotation,
+ * count as carried out, so that a restored cluster promotes nothing by itself. That is recorded before the finalizer
+ * goes, since nothing else tells a restored object from a new one.
+ */
+function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): TemplateStep {
+  const { object, facts } = input;
+  const active = facts.activeVersionName;
+  if (active?.id !== record.activeVersionID) return { do: 'read', fact: 'activeVersionName' };
+  const content = contentOf(object.spec, {});
+  const lastHandledReconcileAt = requestOf(object);
+  const status = observedStatus(
+    {
+      id: record.id,
+      origin: 'Adopted',
+      lastHandledReconcileAt,
+      activeVersion: active,
+      ...(content === undefined
+        ? {}
+        : { contentHash: content.key, contentVersionID: record.activeVersionID }),
+    },
+    record,
+    coder,
+  );
+  const handled = { ...input, object: { ...object, status: { lastHandledReconcileAt } } };
+  const step = upToDate({ input: handled, name, coder, status }, record, content);
+  return step.do === 'report' ? { ...step, rest: after(1) } : step;
+}
+
 /** The UUID is known, and it alone says which template is meant. */
 function decideBound(bound: Bound): TemplateStep {
   const { input, status, name } = bound;
@@ -164,7 +195,7 @@ function decideBound(bound: Bound): TemplateStep {
       reason: 'NotVisibleInCoder',
       message: `Coder does not show the template ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`,
     },
-    withBackoff,
+    untilWoken,
   );
 }
 

@@ -1,4 +1,3 @@
-import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import type { TemplateName } from '../../api/names.ts';
 import type { ConnectedFact } from '../facts.ts';
@@ -9,6 +8,9 @@ import { after, withBackoff } from '../step.ts';
 import type { TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
 import { announced } from './operations.ts';
 import { observedStatus } from './status.ts';
+
+/** Workspaces of objects wake the template when they go; those of others are looked for after this time. */
+const WORKSPACES_AGAIN_MS = 30_000;
 
 /** The object is being deleted. Our finalizer holds it until the template is gone for certain, or is to be kept. */
 export function decideDeletion(input: TemplateInput, name: TemplateName): TemplateStep {
@@ -44,11 +46,11 @@ function settleCreation(
     });
   }
   const record = sighting.value;
+  if (input.facts.isClaimedByAnother(record.id)) {
+    return release('The template of that name is bound to another object, and stays', 'Retained');
+  }
   if (record.activeVersionID !== status.pendingOperation?.target) {
     return release("The template of that name is not the operator's, and stays", 'Retained');
-  }
-  if (deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Retain') {
-    return release(`Kept the template ${name.organization}/${name.template} in Coder`, 'Retained');
   }
   return removeFound(
     input,
@@ -95,7 +97,7 @@ function removeFound(
   if (users.count > 0) {
     const some = users.some.slice(0, 3).join(', ');
     const message = `The template is deleted when no workspace uses it any more: there ${users.count === 1 ? 'is' : 'are'} ${users.count} (${some}${users.count > 3 ? ', …' : ''})`;
-    return reconciling(input, status, { reason: 'WorkspacesExist', message }, after(5_000), {
+    return reconciling(input, status, { reason: 'WorkspacesExist', message }, after(WORKSPACES_AGAIN_MS), {
       ready: { reason: 'Deleting', message },
     });
   }

@@ -4,7 +4,7 @@ import { nextRung } from '../ladder.ts';
 import { newRequest, reconciling, stalled } from '../report.ts';
 import { MOST_IMPORTS } from '../settings.ts';
 import { after, untilWoken, withBackoff } from '../step.ts';
-import { contentProblem, type Content } from './content.ts';
+import { contentOf, contentProblem, type Content } from './content.ts';
 import type { Bound, TemplateDraft, TemplateRecord, TemplateStep, VersionRecord } from './input.ts';
 import { announced, createTemplate, promote } from './operations.ts';
 import { upToDate } from './uptodate.ts';
@@ -33,6 +33,9 @@ export function decideFiles(bound: Bound, content: Files, target: Target): Templ
   }
   const pending = status.pendingVersion?.name === content.versionName ? status.pendingVersion : undefined;
 
+  if (pending !== undefined && pending.id === undefined && pending.failedAt !== undefined) {
+    return importFailed(bound, content, target, { name: pending.name, error: pending.error });
+  }
   if (pending?.id !== undefined) {
     if (facts.version?.id !== pending.id) return { do: 'read', fact: 'version' };
     const { version } = facts.version;
@@ -78,7 +81,6 @@ function create(bound: Bound, content: Files, attempt: number, target: Target): 
 }
 
 function decideImport(bound: Bound, content: Files, target: Target, version: VersionRecord): TemplateStep {
-  const { input } = bound;
   const before = bound.status.pendingVersion;
   const pendingVersion = {
     name: version.name,
@@ -100,18 +102,52 @@ function decideImport(bound: Bound, content: Files, target: Target, version: Ver
     case 'failed':
     case 'canceled':
       return importFailed(next, content, target, version);
-    default: {
-      const without = version.hasProvisioner ? '' : ': no provisioner in Coder can take it';
-      const message = `Coder is importing the version ${version.name} (${version.jobStatus})${without}`;
-      return reconciling(input, status, { reason: 'WaitingForImport', message }, after(1_000), {
-        ready: { reason: 'Importing', message },
-      });
-    }
+    default:
+      return importing(next, version);
   }
 }
 
+const ENDED = new Set(['succeeded', 'failed', 'canceled']);
+
+/** While the pending version is imported, nothing else has to be known: it alone is looked at. */
+export function waitForImport(bound: Bound): TemplateStep | undefined {
+  const { input, status } = bound;
+  const pending = status.pendingVersion;
+  const content = contentOf(input.object.spec, status);
+  if (pending?.id === undefined || content?.kind !== 'files' || pending.name !== content.versionName)
+    return undefined;
+  if (input.facts.version?.id !== pending.id) return { do: 'read', fact: 'version' };
+  const { version } = input.facts.version;
+  if (version === undefined || ENDED.has(version.jobStatus)) return undefined;
+  return importing(
+    { ...bound, status: { ...status, pendingVersion: { ...pending, jobStatus: version.jobStatus } } },
+    version,
+  );
+}
+
+const IMPORT_FASTEST_MS = 1_000;
+const IMPORT_SLOWEST_MS = 30_000;
+
+function importing(bound: Bound, version: VersionRecord): TemplateStep {
+  const without = version.hasProvisioner ? '' : ': no provisioner in Coder can take it';
+  const message = `Coder is importing the version ${version.name} (${version.jobStatus})${without}`;
+  // A quarter of the time it has taken so far: short imports are seen soon, and long ones cost little.
+  const soFarMs = bound.input.now.getTime() - new Date(version.createdAt).getTime();
+  const againMs = version.hasProvisioner
+    ? Math.min(IMPORT_SLOWEST_MS, Math.max(IMPORT_FASTEST_MS, soFarMs / 4))
+    : IMPORT_SLOWEST_MS;
+  return reconciling(bound.input, bound.status, { reason: 'WaitingForImport', message }, after(againMs), {
+    ready: { reason: 'Importing', message },
+  });
+}
+
 /** The name of a failed version is burnt, so each new try bears a suffix. */
-function importFailed(bound: Bound, content: Files, target: Target, version: VersionRecord): TemplateStep {
+function importFailed(
+  bound: Bound,
+  content: Files,
+  target: Target,
+  version: Pick<VersionRecord, 'name' | 'error'>,
+): TemplateStep {
   const { input } = bound;
   const failedAt = bound.status.pendingVersion?.failedAt ?? timestamp(input.now);
   const status: TemplateDraft = {

@@ -19,6 +19,8 @@ export interface VersionRecord {
   readonly name: string;
   readonly templateID: string | undefined;
   readonly jobStatus: string;
+  /** By Coder's clock. */
+  readonly createdAt: string;
   readonly error: string | undefined;
   /** False when no provisioner is there that could do the import. */
   readonly hasProvisioner: boolean;
@@ -44,6 +46,8 @@ export interface TemplateFacts {
   readonly connection: ConnectionFact;
   /** Name of an older object that is bound to this UUID, if there is one. */
   readonly claimedBy: (templateID: string) => string | undefined;
+  /** Whether any other object is bound to this UUID. */
+  readonly isClaimedByAnother: (templateID: string) => boolean;
   readonly templateByName?: TimedSighting<TemplateRecord>;
   readonly template?: TimedSighting<TemplateRecord>;
   /** The organization's UUID; undefined inside when Coder shows none of that name. */

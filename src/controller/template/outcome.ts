@@ -1,4 +1,6 @@
+import { cut, timestamp } from '../../api/conditions.ts';
 import type { CoderError } from '../../coder/errors.ts';
+import { failureOf } from '../failure.ts';
 import type {
   TemplateDraft,
   TemplateInput,
@@ -77,8 +79,27 @@ function promoted(input: TemplateInput, status: TemplateDraft, versionID: string
   return { ...status, activeVersion: { id: versionID, name } };
 }
 
-/** The status after an operation that failed: an unclear outcome leaves the announcement standing. */
-export function afterFailure(input: TemplateInput, error: CoderError): TemplateDraft {
+/**
+ * The status after an operation that failed: an unclear outcome leaves the announcement standing. Files that Coder
+ * refuses outright count like an import that failed.
+ */
+export function afterFailure(
+  input: TemplateInput,
+  operation: TemplateOperation,
+  error: CoderError,
+): TemplateDraft {
   const status = input.object.status ?? {};
-  return error.unclear ? status : { ...status, pendingOperation: undefined };
+  if (error.unclear) return status;
+  const cleared: TemplateDraft = { ...status, pendingOperation: undefined };
+  const isRefused = operation.type === 'CreateVersion' && failureOf(error).cause.reason === 'RefusedByCoder';
+  if (!isRefused || status.pendingVersion === undefined) return cleared;
+  const pendingVersion = {
+    ...status.pendingVersion,
+    error: cut(error.message, LONGEST_ERROR),
+    failedAt: timestamp(input.now),
+  };
+  return { ...cleared, pendingVersion };
 }
+
+/** Longest error that a status keeps, in characters. */
+const LONGEST_ERROR = 1000;

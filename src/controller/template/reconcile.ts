@@ -5,13 +5,13 @@ import { archiveOf } from '../../coder/archive.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
 import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
-import { isBeingUninstalled, liveConnection, passContext, type Context } from '../context.ts';
+import { isBeingUninstalled, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
-import type { Rest } from '../step.ts';
+import { untilWoken, type Rest } from '../step.ts';
 import { contentOf, PROVISIONER } from './content.ts';
 import { decideTemplate } from './decide.ts';
 import type {
@@ -31,6 +31,8 @@ export interface TemplateReconcilerOptions {
   readonly context: Context;
   /** Name of an older object of the namespace that is bound to this UUID. */
   readonly claimedBy: (object: CoderTemplate, templateID: string) => string | undefined;
+  /** Whether any other object is bound to this UUID. */
+  readonly isClaimedByAnother: (object: CoderTemplate, templateID: string) => boolean;
 }
 
 /** The newest jobs among which a lost first version is looked for. */
@@ -50,18 +52,20 @@ export class TemplateReconciler {
 
   /** One pass. @throws KubeError when our copy of the object was stale. */
   async reconcile(object: CoderTemplate): Promise<Rest | undefined> {
-    const { context, claimedBy } = this.#options;
+    const { context, claimedBy, isClaimedByAnother } = this.#options;
     const namespace = object.metadata.namespace ?? '';
     const input: TemplateInput = {
       object,
       facts: {
         connection: context.connections.fact(namespace),
         claimedBy: (id) => claimedBy(object, id),
+        isClaimedByAnother: (id) => isClaimedByAnother(object, id),
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),
       settings: context.settings,
     };
+    if (isTooEarly(context, object) && !hasPendingWork(input)) return untilWoken;
     return runPass<TemplateInput, TemplateFactName, TemplateOperation, TemplateDraft>(input, {
       resource: templates,
       finalizer: finalizers.template,
@@ -75,7 +79,8 @@ export class TemplateReconciler {
       announce: (operation) => ({ type: operation.type, target: targetOf(operation) }),
       onFailure: (before, operation, error) => {
         context.connections.suspect(namespace, error);
-        const status = operation === undefined ? (before.object.status ?? {}) : afterFailure(before, error);
+        const status =
+          operation === undefined ? (before.object.status ?? {}) : afterFailure(before, operation, error);
         return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
       },
       ...passContext(context),
@@ -192,9 +197,12 @@ export class TemplateReconciler {
     }
   }
 
-  /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
+  /**
+   * No signal goes along: what was begun is brought to its end, also while the process is being stopped. The lease is
+   * looked at once more after all waiting.
+   */
   async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
-    const { logger, clock } = this.#options.context;
+    const { logger, clock, assertLeading: beforeSend } = this.#options.context;
     const { client, observer } = liveConnection(this.#options.context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -204,27 +212,29 @@ export class TemplateReconciler {
     });
     switch (operation.type) {
       case 'CreateVersion': {
-        const fileID = await client.uploadArchive(await archiveOf(operation.files));
-        const version = await client.createTemplateVersion(operation.organizationID, {
+        const fileID = await client.uploadArchive(await archiveOf(operation.files), { beforeSend });
+        const body = {
           name: operation.name,
           file_id: fileID,
           provisioner: PROVISIONER,
           ...(operation.templateID === undefined ? {} : { template_id: operation.templateID }),
-        });
+        };
+        const version = await client.createTemplateVersion(operation.organizationID, body, { beforeSend });
         return { type: 'CreateVersion', version: versionRecordOf(version) };
       }
       case 'CreateTemplate': {
         const template = templateRecordOf(
-          await client.createTemplate(operation.organizationID, {
-            name: operation.name,
-            template_version_id: operation.versionID,
-          }),
+          await client.createTemplate(
+            operation.organizationID,
+            { name: operation.name, template_version_id: operation.versionID },
+            { beforeSend },
+          ),
         );
         observer.learnTemplate(template, clock.monotonic());
         return { type: 'CreateTemplate', template };
       }
       case 'Promote': {
-        await client.promoteTemplateVersion(operation.templateID, operation.versionID);
+        await client.promoteTemplateVersion(operation.templateID, operation.versionID, { beforeSend });
         const known = observer.template(operation.templateID);
         if (known !== undefined) {
           observer.learnTemplate({ ...known, activeVersionID: operation.versionID }, clock.monotonic());
@@ -232,7 +242,7 @@ export class TemplateReconciler {
         return { type: 'Promote' };
       }
       case 'Delete':
-        await client.deleteTemplate(operation.templateID);
+        await client.deleteTemplate(operation.templateID, { beforeSend });
         return { type: 'Delete' };
     }
   }
@@ -292,6 +302,7 @@ async function lookByID(
 ): Promise<TimedSighting<TemplateRecord>> {
   const sighting = await look(live, clock, () => live.client.template(id, { signal }));
   if (sighting.seen === 'found') return sighting;
+  live.observer.forgetTemplate(id);
   const deleted = await live.client.deletedTemplateById(id, { signal });
   return { seen: deleted === undefined ? 'unseen' : 'gone', fresh: true };
 }

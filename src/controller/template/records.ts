@@ -22,6 +22,7 @@ export function versionRecordOf(version: TemplateVersion): VersionRecord {
     name: version.name,
     templateID: version.template_id,
     jobStatus: version.job.status,
+    createdAt: version.created_at,
     error: error === '' ? undefined : error,
     hasProvisioner: version.matched_provisioners === undefined || version.matched_provisioners.count > 0,
   };

@@ -14,7 +14,7 @@ import {
   withVerdict,
 } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, withBackoff, type StepEvent } from '../step.ts';
+import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
 import { decideDeletion } from './deletion.ts';
 import { failuresOf } from './failures.ts';
 import type { Bound, WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
@@ -281,7 +281,7 @@ function decideBound(bound: Bound): WorkspaceStep {
       reason: 'NotVisibleInCoder',
       message: `Coder does not show the workspace ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`,
     },
-    withBackoff,
+    untilWoken,
   );
 }
 

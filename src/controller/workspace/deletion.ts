@@ -1,4 +1,3 @@
-import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { sameName, type WorkspaceName } from '../../api/names.ts';
 import type { ConnectedFact } from '../facts.ts';
@@ -52,8 +51,8 @@ function settleCreation(
   if (first === undefined) return { do: 'read', fact: 'firstInitiator' };
   if (first !== coder.userID || !sameName(record.organizationName, name.organization))
     return release("The workspace of that name is not the operator's, and stays", 'Retained');
-  if (deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Retain') {
-    return release(`Kept the workspace ${record.ownerName}/${record.name} in Coder`, 'Retained');
+  if (input.facts.isClaimedByAnother(record.id)) {
+    return release('The workspace of that name is bound to another object, and stays', 'Retained');
   }
   return removeFound(
     input,

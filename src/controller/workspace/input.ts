@@ -31,6 +31,8 @@ export interface WorkspaceFacts {
   readonly connection: ConnectionFact;
   /** Name of an older object that is bound to this UUID, if there is one. */
   readonly claimedBy: (workspaceID: string) => string | undefined;
+  /** Whether any other object is bound to this UUID. */
+  readonly isClaimedByAnother: (workspaceID: string) => boolean;
   /** The workspace that bears our name now. */
   readonly workspaceByName?: TimedSighting<WorkspaceRecord>;
   /** The workspace with the UUID of our status. */

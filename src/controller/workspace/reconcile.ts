@@ -3,14 +3,14 @@ import { parseWorkspaceName } from '../../api/names.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isGone, isNotFound, isUnknownUser } from '../../coder/errors.ts';
 import type { Workspace } from '../../coder/types.ts';
-import { isBeingUninstalled, liveConnection, passContext, type Context } from '../context.ts';
+import { isBeingUninstalled, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
-import type { Rest } from '../step.ts';
+import { untilWoken, type Rest } from '../step.ts';
 import { decideWorkspace } from './decide.ts';
 import type {
   WorkspaceDraft,
@@ -26,6 +26,8 @@ export interface WorkspaceReconcilerOptions {
   readonly context: Context;
   /** Name of an older object of the namespace that is bound to this UUID. */
   readonly claimedBy: (object: CoderWorkspace, workspaceID: string) => string | undefined;
+  /** Whether any other object is bound to this UUID. */
+  readonly isClaimedByAnother: (object: CoderWorkspace, workspaceID: string) => boolean;
 }
 
 /** Brings one workspace where its object wants it: reads what the rules ask for and carries out what they say. */
@@ -40,18 +42,20 @@ export class WorkspaceReconciler {
 
   /** One pass. @throws KubeError when our copy of the object was stale. */
   async reconcile(object: CoderWorkspace): Promise<Rest | undefined> {
-    const { context, claimedBy } = this.#options;
+    const { context, claimedBy, isClaimedByAnother } = this.#options;
     const namespace = object.metadata.namespace ?? '';
     const input: WorkspaceInput = {
       object,
       facts: {
         connection: context.connections.fact(namespace),
         claimedBy: (id) => claimedBy(object, id),
+        isClaimedByAnother: (id) => isClaimedByAnother(object, id),
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),
       settings: context.settings,
     };
+    if (isTooEarly(context, object) && !hasPendingWork(input)) return untilWoken;
     const rest = await runPass<WorkspaceInput, WorkspaceFactName, WorkspaceOperation, WorkspaceDraft>(input, {
       resource: workspaces,
       finalizer: finalizers.workspace,
@@ -106,7 +110,7 @@ export class WorkspaceReconciler {
         return {
           workspace:
             known === undefined
-              ? await this.#look(live, () => client.workspace(id, { signal }))
+              ? await this.#lookByID(live, id)
               : { seen: 'found', value: known, fresh: false },
         };
       }
@@ -115,7 +119,7 @@ export class WorkspaceReconciler {
           id === '' && input.facts.workspaceByName?.seen === 'found'
             ? input.facts.workspaceByName.value.id
             : id;
-        return { workspace: await this.#look(live, () => client.workspace(boundID, { signal })) };
+        return { workspace: await this.#lookByID(live, boundID) };
       }
       case 'firstInitiator': {
         const found = input.facts.workspaceByName;
@@ -136,6 +140,14 @@ export class WorkspaceReconciler {
     }
   }
 
+  /** By UUID. What is not seen is not remembered either, so that seeing it again later wakes its object. */
+  async #lookByID(live: LiveConnection, id: string): Promise<TimedSighting<WorkspaceRecord>> {
+    const { signal } = this.#options.context;
+    const sighting = await this.#look(live, () => live.client.workspace(id, { signal }));
+    if (sighting.seen !== 'found') live.observer.workspaces.forget(id);
+    return sighting;
+  }
+
   async #look(live: LiveConnection, read: () => Promise<Workspace>): Promise<TimedSighting<WorkspaceRecord>> {
     const askedAt = this.#options.context.clock.monotonic();
     try {
@@ -148,9 +160,12 @@ export class WorkspaceReconciler {
     }
   }
 
-  /** No signal goes along: what was begun is brought to its end, also while the process is being stopped. */
+  /**
+   * No signal goes along: what was begun is brought to its end, also while the process is being stopped. The lease is
+   * looked at once more after all waiting.
+   */
   async #perform(input: WorkspaceInput, operation: WorkspaceOperation): Promise<WorkspaceInput> {
-    const { logger, clock } = this.#options.context;
+    const { logger, clock, assertLeading: beforeSend } = this.#options.context;
     const { client, observer } = liveConnection(this.#options.context, input.object);
     const log = logger.child({
       workspace: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -162,7 +177,7 @@ export class WorkspaceReconciler {
       const workspace = await client.createWorkspace(
         operation.owner,
         { name: operation.name, template_id: operation.templateID },
-        { priority: 'high' },
+        { priority: 'high', beforeSend },
       );
       return afterSuccess(input, operation, observer.learn(workspace, clock.monotonic()));
     }
@@ -175,20 +190,21 @@ export class WorkspaceReconciler {
           ? {}
           : { template_version_id: operation.templateVersionID }),
       },
-      { priority: 'high' },
+      { priority: 'high', beforeSend },
     );
-    const before = knownRecord(input);
+    const before = knownRecord(input, operation.workspaceID);
     log.info('Coder builds', { build: build.build_number, transition });
     return afterSuccess(input, operation, observer.learnBuild(before, build, clock.monotonic()));
   }
 }
 
 /** The record on which the decision to build was made. */
-function knownRecord(input: WorkspaceInput): WorkspaceRecord {
+function knownRecord(input: WorkspaceInput, workspaceID: string): WorkspaceRecord {
   const { workspace, workspaceByName } = input.facts;
-  const sighting = workspace ?? workspaceByName;
-  if (sighting?.seen !== 'found') throw new TypeError('A build was decided on without a workspace');
-  return sighting.value;
+  for (const sighting of [workspace, workspaceByName]) {
+    if (sighting?.seen === 'found' && sighting.value.id === workspaceID) return sighting.value;
+  }
+  throw new TypeError('A build was decided on without a workspace');
 }
 
 async function readOwner(

@@ -1,5 +1,10 @@
 import { expect } from 'chai';
-import { RequestBudget, type RequestBudgetOptions, type RequestTurn } from '../../../src/coder/ratelimit.ts';
+import {
+  RequestBudget,
+  TurnTimeoutError,
+  type RequestBudgetOptions,
+  type RequestTurn,
+} from '../../../src/coder/ratelimit.ts';
 import { FakeClock, settle } from '../../support/clock.ts';
 
 describe('RequestBudget', () => {
@@ -44,6 +49,27 @@ describe('RequestBudget', () => {
       ['c', 1000],
       ['d', 2000],
     ]);
+  });
+
+  it('gives a turn up that does not come in time, and sends nothing of it', async () => {
+    const budget = budgetOf({ concurrency: 1 });
+    const long = add(budget, 'long', {}, true);
+    const given = add(budget, 'given up', { maxWaitMs: 5_000 }).catch((error: unknown) => error);
+    await clock.advance(5_000);
+    expect(await given).to.be.instanceOf(TurnTimeoutError);
+    finish.get('long')?.();
+    await long;
+    await settle();
+    expect(names()).to.deep.equal(['long']);
+  });
+
+  it('does not even wait in a lane that is held for longer, and says for how long', async () => {
+    const budget = budgetOf();
+    budget.hold('/a', 60_000);
+    const error = await add(budget, 'a', { maxWaitMs: 5_000 }).catch((e: unknown) => e);
+    expect(error).to.be.instanceOf(TurnTimeoutError).and.to.have.property('retryAfterMs', 60_000);
+    await add(budget, 'b', { lane: '/b', maxWaitMs: 5_000 });
+    expect(names()).to.deep.equal(['b']);
   });
 
   it('never exceeds burst plus rate over any time, and uses the rate fully', async () => {

@@ -60,6 +60,7 @@ class Bench {
       signal: this.stop.signal,
     },
     coder: { policy: { httpHosts: [], allowLoopback: false } },
+    isThere: () => true,
     olderOne: () => undefined,
     held: () => ({ count: 0, some: [] }),
   });

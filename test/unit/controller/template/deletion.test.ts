@@ -99,7 +99,7 @@ describe('deletion of a template', () => {
       'Reconciling=True/WorkspacesExist',
     ]);
     expect(messageOf(step.status)).to.contain('5 (ann/a, ann/b, ann/c, …)');
-    expect(step.rest).to.deep.equal({ until: 'time', afterMs: 5_000 });
+    expect(step.rest).to.deep.equal({ until: 'time', afterMs: 30_000 });
     const one = { count: 1, some: ['ann/a'] };
     expect(
       messageOf(expectStep(decide({ facts: { ...there, workspaces: one } }), 'report').status),

@@ -60,8 +60,8 @@ describe('afterSuccess', () => {
 describe('afterFailure', () => {
   it('keeps the announcement only while the outcome is unclear', () => {
     const unclear = new CoderError('Timeout', 'x', { mayHaveChanged: true });
-    expect(afterFailure(input, unclear)).to.deep.equal(input.object.status);
-    const refused = afterFailure(input, new CoderError('Invalid', 'x', { mayHaveChanged: true }));
+    expect(afterFailure(input, operation, unclear)).to.deep.equal(input.object.status);
+    const refused = afterFailure(input, operation, new CoderError('Invalid', 'x', { mayHaveChanged: true }));
     expect(refused).to.deep.equal({ pendingOperation: undefined, pendingVersion });
   });
 });

@@ -3,7 +3,7 @@ import { annotations } from '../../../../src/api/kinds.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
 import { OWNER } from '../../../support/controller-coder.ts';
 import { shown } from '../../../support/controller-records.ts';
-import { templateWorld, type TemplateWorld } from '../../../support/controller-world.ts';
+import { SETTINGS, templateWorld, type TemplateWorld } from '../../../support/controller-world.ts';
 
 describe('TemplateReconciler', () => {
   const worlds: TemplateWorld[] = [];
@@ -106,13 +106,41 @@ describe('TemplateReconciler', () => {
     if (template !== undefined) w.coder.addWorkspace(OWNER.username, 'dev', template);
     w.coder.finishBuilds('succeeded');
     w.kube.delete();
-    expect(await w.settle()).to.deep.equal({ until: 'time', afterMs: 5_000 });
+    expect(await w.settle()).to.deep.equal({ until: 'time', afterMs: 30_000 });
     expect(shown(w.kube.object?.status)).to.include('Reconciling=True/WorkspacesExist');
     w.coder.build('delete');
     w.coder.finishBuilds('succeeded');
     await w.settle();
     expect(w.kube.object).to.equal(undefined);
     expect(w.coder.presentTemplates).to.deep.equal([]);
+  });
+
+  it('counts files that Coder refuses outright, and gives up on them', async () => {
+    const w = world();
+    for (let i = 0; i < 3; i++) {
+      w.coder.fate = 'refused';
+      await w.settle();
+      await w.clock.advance(SETTINGS.retryBaseMs * 4);
+    }
+    await w.settle();
+    expect(shown(w.kube.object?.status)).to.include('Stalled=True/ImportFailed');
+    expect(landed(w)).to.deep.equal([]);
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# mended' } }));
+    await ready(w);
+    expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
+  });
+
+  it('promotes nothing after its status was lost, and says what is active instead', async () => {
+    const w = world();
+    await ready(w);
+    w.coder.promoteAnother();
+    w.kube.loseStatus();
+    w.restart();
+    await w.settle();
+    expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+    expect(w.kube.object?.status?.origin).to.equal('Adopted');
+    expect(w.kube.object?.metadata.finalizers ?? []).to.deep.equal([]);
+    expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
   });
 
   it('at rest keeps saying what was true while Coder cannot be read', async () => {

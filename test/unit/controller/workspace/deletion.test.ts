@@ -95,6 +95,28 @@ describe('deletion of a workspace', () => {
     });
   }
 
+  it('leaves what an older object drives to that one', () => {
+    const step = decide({ facts: { claimedBy: () => 'acme.ann.other' } });
+    expect(released(step)).to.equal('Retained');
+  });
+
+  it('leaves what another object is bound to, although its own creation may have made it', () => {
+    const step = decide({
+      status: { pendingOperation: pendingOperation({ type: 'Create' }) },
+      facts: { workspaceByName: seen(workspaceRecord()), isClaimedByAnother: () => true },
+    });
+    expect(released(step)).to.equal('Retained');
+  });
+
+  it('lets go at once when Retain is wished, also while a creation is open and Coder is gone', () => {
+    const step = decide({
+      policy: 'Retain',
+      status: { pendingOperation: pendingOperation({ type: 'Create' }) },
+      facts: { connection: unavailable() },
+    });
+    expect(released(step)).to.equal('Retained');
+  });
+
   it('asks whether the CRD itself is being removed', () => {
     const input = workspaceInput({ status: created, metadata: DELETED });
     expect(decideWorkspace(input)).to.deep.equal({ do: 'read', fact: 'crdTerminating' });

@@ -91,6 +91,18 @@ describe('WorkspaceReconciler', () => {
     expect(shown(w.kube.object?.status)).to.include('Reconciling=True/RefusedByCoder');
   });
 
+  it('at rest waits for the first look after a restart, instead of reading it by itself', async () => {
+    const w = world();
+    await w.settle();
+    w.coder.finishBuilds('succeeded');
+    await w.settle();
+    w.coder.outage = new CoderError('Timeout', 'the list takes long');
+    w.restart();
+    const before = w.kube.writes;
+    expect(await w.pass()).to.deep.equal({ until: 'woken' });
+    expect(w.kube.writes).to.equal(before);
+  });
+
   it('takes over a workspace that its owner made', async () => {
     const w = world({ templateName: 'docker', running: false });
     const template = (await w.coder.templates())[0];
