@@ -11,6 +11,7 @@ import { StackError } from './stack/errors.ts';
 import { Guardian } from './stack/guardian.ts';
 import { buildPrograms, type ProgramName } from './stack/programs.ts';
 import { terminalProgress } from './stack/progress.ts';
+import { requireTerraform } from './stack/terraform.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const layers = ['unit', 'component', 'e2e'] as const;
@@ -34,6 +35,8 @@ async function main(args: readonly string[]): Promise<number> {
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
 
+  // What is missing is better said before minutes of building than after them.
+  if (chosen.includes('e2e')) await requireTerraform(stop.signal);
   const needed = [...new Set(chosen.flatMap((layer) => programs[layer]))];
   const guardian = new Guardian();
   try {
@@ -52,8 +55,9 @@ function mocha(args: readonly string[], signal: AbortSignal): Promise<number> {
   });
   const tooLong = setTimeout(() => {
     console.error(`The tests did not end within ${LONGEST_MS / 60_000} minutes; they are ended now.`);
-    child.kill('SIGTERM');
-    setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
+    // Mocha ends with its summary at the first SIGINT.
+    child.kill('SIGINT');
+    setTimeout(() => child.kill('SIGKILL'), 30_000).unref();
   }, LONGEST_MS);
   signal.addEventListener('abort', () => child.kill('SIGINT'), { once: true });
   return new Promise((resolve) => {

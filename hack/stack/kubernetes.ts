@@ -5,7 +5,7 @@ import { frontProxyName, type Pki } from './certificates.ts';
 import { StackError } from './errors.ts';
 import { statusOf } from './http.ts';
 import type { ServerSpec } from './process.ts';
-import { runTool } from './tools.ts';
+import { runTool, toolEnvironment } from './tools.ts';
 
 export interface ApiServerOptions {
   readonly program: string;
@@ -157,7 +157,9 @@ export class Kubernetes {
    */
   async kubectl(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
     const all = ['--kubeconfig', this.adminKubeconfig, ...args];
-    const answer = await runTool(this.kubectlPath, all, options);
+    // kubectl would remember in the home folder what servers on the same port once served.
+    const env = { ...toolEnvironment(), KUBECACHEDIR: `${this.adminKubeconfig}.cache` };
+    const answer = await runTool(this.kubectlPath, all, { ...options, env });
     if (answer?.code === 0) return answer.stdout;
     throw new StackError(
       'TOOL_FAILED',

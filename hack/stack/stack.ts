@@ -197,7 +197,7 @@ export class Stack {
     this.#guardian.close();
     if (!this.#temporary) return;
     deleteData(this.dir, this.#state.state);
-    rmSync(this.dir, { recursive: true, force: true });
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   async #build<N extends ProgramName>(names: readonly N[]): Promise<Readonly<Record<N, string>>> {
@@ -207,7 +207,7 @@ export class Stack {
       signal: this.#options.signal,
       cache: this.#options.cache,
     });
-    rmSync(this.bin, { recursive: true, force: true });
+    rmSync(this.bin, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     mkdirSync(this.bin, { recursive: true });
     for (const name of names) symlinkSync(programs[name], join(this.bin, name));
     return programs;

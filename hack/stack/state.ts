@@ -145,6 +145,7 @@ const contents = [
   'env',
   'etcd',
   'kubeconfig',
+  'kubeconfig.cache',
   'logs',
   'operator.kubeconfig',
   'pki',
@@ -160,9 +161,10 @@ const contents = [
 export function deleteData(dir: string, state?: StackState): void {
   const elsewhere = state?.extraFolder;
   if (elsewhere !== undefined && basename(elsewhere).startsWith(extraFolderPrefix)) {
-    rmSync(elsewhere, { recursive: true, force: true });
+    rmSync(elsewhere, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
-  for (const name of contents) rmSync(join(dir, name), { recursive: true, force: true });
+  for (const name of contents)
+    rmSync(join(dir, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

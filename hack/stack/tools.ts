@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { homedir } from 'node:os';
 
 export interface ToolAnswer {
   /** Exit code; null when a signal ended it. */
@@ -20,7 +21,7 @@ export function toolEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(CODER_|TF_|KUBECONFIG$|PG|NODE_OPTIONS$)/.test(name),
   );
-  return Object.fromEntries(kept);
+  return { HOME: homedir(), ...Object.fromEntries(kept) };
 }
 
 /** Runs a program to its end; undefined when it is not there. */

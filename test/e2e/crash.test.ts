@@ -12,7 +12,7 @@ import { isReady, SMALL, Tenant } from '../support/tenant.ts';
  * and before the answer is seen.
  */
 describe('crashes', function () {
-  this.timeout(120_000);
+  this.timeout(400_000);
   const moments: readonly Stop[] = ['before', 'after'];
   let tenant: Tenant;
   let gate: Gate;
@@ -28,9 +28,13 @@ describe('crashes', function () {
     await tenant.untilTemplate(isReady);
   });
 
-  after(async () => {
-    await tenant.destroy();
-    await gate.close();
+  after(async function () {
+    this.timeout(150_000);
+    try {
+      await tenant.destroy();
+    } finally {
+      await gate.close();
+    }
   });
 
   const nameOf = (stop: Stop): string => `${tenant.tag}${stop}`;
@@ -50,35 +54,21 @@ describe('crashes', function () {
     return tenant.untilWorkspace((w) => isReady(w) && w.status?.running === running, 90_000, nameOf(stop));
   }
 
-  it('makes each workspace, template and first version once when it is killed at their creation', async () => {
-    const post =
-      (path: RegExp, text: string) =>
-      (r: GateRequest): boolean =>
-        r.method === 'POST' && path.test(r.path) && r.body.includes(text);
-    const filesOf = (stop: Stop): object => ({ 'main.tf': `resource "terraform_data" "${stop}" {}\n` });
-    const versionName = new Map<Stop, string>();
-    // Versions are told apart by the name that the first announcement gives them.
-    const traps = moments.flatMap((stop) => [
-      gate.stopNext(stop, post(/\/users\/[^/]+\/workspaces$/, `"${nameOf(stop)}"`)),
-      gate.stopNext(stop, post(/\/templates$/, `"${tenant.tag}t${stop}"`)),
+  const post =
+    (path: RegExp, text: string) =>
+    (r: GateRequest): boolean =>
+      r.method === 'POST' && path.test(r.path) && r.body.includes(text);
+
+  it('makes each workspace and template once when it is killed at their creation', async () => {
+    const stopped = moments.flatMap((stop) => [
+      gate.stopNext(stop, `create ${nameOf(stop)}`, post(/\/users\/[^/]+\/workspaces$/, `"${nameOf(stop)}"`)),
+      gate.stopNext(stop, `create template t${stop}`, post(/\/templates$/, `"${tenant.tag}t${stop}"`)),
     ]);
     await tenant.apply(
       ...moments.map((stop) => tenant.workspace({ running: true }, nameOf(stop))),
       ...moments.map((stop) => tenant.template({ files: SMALL }, `${tenant.tag}t${stop}`)),
     );
-    for (const stop of moments) {
-      traps.push(gate.stopNext(stop, post(/\/templateversions$/, 'k8s-')));
-      await tenant.apply(tenant.template({ files: filesOf(stop) }, `${tenant.tag}v${stop}`));
-      const announced = await tenant.untilTemplate(
-        (t) => t.status?.pendingVersion !== undefined,
-        30_000,
-        `${tenant.tag}v${stop}`,
-      );
-      versionName.set(stop, announced.status?.pendingVersion?.name ?? '');
-      await traps.at(-1);
-    }
-    await killAt(traps);
-
+    await killAt(stopped);
     for (const stop of moments) {
       const workspace = await untilRunning(stop, true);
       ids.set(stop, workspace.status?.id ?? '');
@@ -86,20 +76,41 @@ describe('crashes', function () {
       expect(await tenant.builds(workspace.status?.id ?? ''), stop).to.deep.equal(['start']);
       const all = await tenant.coder.workspaces({ query: `owner:${tenant.owner} name:${nameOf(stop)}` });
       expect(all.count, stop).to.equal(1);
-
       const template = await tenant.untilTemplate(isReady, 60_000, `${tenant.tag}t${stop}`);
       expect(template.status?.origin).to.equal('Created');
-      await tenant.untilTemplate(isReady, 60_000, `${tenant.tag}v${stop}`);
-      const jobs = await tenant.coder.provisionerJobs(tenant.stack.coder.accounts.organizationId, {
-        limit: 100,
-      });
-      const imports = jobs.filter((j) => j.metadata?.template_version_name === versionName.get(stop));
+    }
+  });
+
+  it('imports a first version once when it is killed at its upload', async () => {
+    const templateOf = (stop: Stop): string => `${tenant.tag}v${stop}`;
+    const stopped: Promise<void>[] = [];
+    const versions = new Map<Stop, string>();
+    for (const stop of moments) {
+      // Nothing else is under way: the next version that is posted is this template's.
+      const trap = gate.stopNext(stop, `version of ${templateOf(stop)}`, post(/\/templateversions$/, 'k8s-'));
+      stopped.push(trap);
+      const files = { 'main.tf': `resource "terraform_data" "${stop}" {}\n` };
+      await tenant.apply(tenant.template({ files }, templateOf(stop)));
+      await trap;
+      const announced = await tenant.untilTemplate(
+        (t) => t.status?.pendingVersion !== undefined,
+        30_000,
+        templateOf(stop),
+      );
+      versions.set(stop, announced.status?.pendingVersion?.name ?? '');
+    }
+    await killAt(stopped);
+    for (const stop of moments) {
+      await tenant.untilTemplate(isReady, 60_000, templateOf(stop));
+      const organization = tenant.stack.coder.accounts.organizationId;
+      const jobs = await tenant.coder.provisionerJobs(organization, { limit: 100 });
+      const imports = jobs.filter((j) => j.metadata?.template_version_name === versions.get(stop));
       expect(imports, `imports of ${stop}`).to.have.length(1);
     }
   });
 
   it('stops once when it is killed at the stop', async () => {
-    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    const stopped = moments.map((stop) => gate.stopNext(stop, `build of ${nameOf(stop)}`, isBuildOf(stop)));
     await tenant.apply(...moments.map((stop) => tenant.workspace({ running: false }, nameOf(stop))));
     await killAt(stopped);
     for (const stop of moments) {
@@ -109,7 +120,7 @@ describe('crashes', function () {
   });
 
   it('starts once when it is killed at the start', async () => {
-    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    const stopped = moments.map((stop) => gate.stopNext(stop, `build of ${nameOf(stop)}`, isBuildOf(stop)));
     await tenant.apply(...moments.map((stop) => tenant.workspace({ running: true }, nameOf(stop))));
     await killAt(stopped);
     for (const stop of moments) {
@@ -119,7 +130,7 @@ describe('crashes', function () {
   });
 
   it('deletes once when it is killed at the deletion', async () => {
-    const stopped = moments.map((stop) => gate.stopNext(stop, isBuildOf(stop)));
+    const stopped = moments.map((stop) => gate.stopNext(stop, `build of ${nameOf(stop)}`, isBuildOf(stop)));
     await tenant.kubectl(
       'delete',
       'cws',
@@ -148,7 +159,8 @@ describe('crashes', function () {
   it('gets there when Coder is killed in the middle of a build and comes back', async () => {
     const name = `${tenant.tag}slow`;
     const files = {
-      'main.tf': 'resource "terraform_data" "slow" {\n provisioner "local-exec" { command = "sleep 3" }\n}\n',
+      'main.tf':
+        'resource "terraform_data" "slow" {\n provisioner "local-exec" { command = "sleep 10" }\n}\n',
     };
     await tenant.apply(tenant.template({ files }, name));
     await tenant.untilTemplate(isReady, 60_000, name);

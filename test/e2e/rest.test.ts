@@ -22,7 +22,10 @@ describe('at rest', function () {
     await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}b`);
   });
 
-  after(() => tenant.destroy());
+  after(async function () {
+    this.timeout(150_000);
+    await tenant.destroy();
+  });
 
   /** Requests of the operator to Coder that change something, by its own count. */
   async function coderWrites(): Promise<string[]> {

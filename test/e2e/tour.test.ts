@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { until } from '../../hack/stack/wait.ts';
 import { controlPlanes, templates, workspaces } from '../../src/api/kinds.ts';
 import { isGone, isNotFound } from '../../src/coder/errors.ts';
 import { SERVERS_WITHIN_MS } from '../support/servers.ts';
@@ -52,8 +53,17 @@ describe('the tour: a workspace from nothing to running to stopped to gone', fun
   });
 
   it('tells in events what it did', async () => {
-    const events = await tenant.kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
-    expect(events.split(' ')).to.include.members(['Connected', 'Importing', 'Creating', 'Running']);
+    const wanted = ['Connected', 'Importing', 'Creating', 'Running'];
+    let reasons: string[] = [];
+    // Events follow the status that they speak of, one after the other.
+    await until(
+      async () => {
+        reasons = (await tenant.kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}')).split(' ');
+        return wanted.every((reason) => reasons.includes(reason)) ? true : undefined;
+      },
+      { withinMs: 20_000 },
+    );
+    expect(reasons).to.include.members(wanted);
   });
 
   it('stops the workspace when spec.running is false, and starts it again', async () => {
@@ -109,5 +119,8 @@ describe('the tour: a workspace from nothing to running to stopped to gone', fun
     expect(isNotFound(readTemplate), 'the template is gone').to.equal(true);
   });
 
-  after(() => tenant.destroy());
+  after(async function () {
+    this.timeout(150_000);
+    await tenant.destroy();
+  });
 });

@@ -1,4 +1,5 @@
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { systemClock } from '../../src/base/clock.ts';
 
 /** What happens to a request that the gate was told to stop. */
 export type Stop = 'before' | 'after';
@@ -9,6 +10,8 @@ export interface GateRequest {
   readonly path: string;
   readonly body: string;
 }
+
+const LONGEST_WAIT_MS = 90_000;
 
 interface Trap {
   readonly matches: (request: GateRequest) => boolean;
@@ -27,7 +30,10 @@ export class Gate {
 
   private constructor(target: URL) {
     this.#target = target;
-    this.#server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing));
+    this.#server = createServer((incoming, outgoing) => {
+      // The operator is killed in the middle of requests: that is what the gate is for.
+      this.#pass(incoming, outgoing).catch(() => outgoing.destroy());
+    });
   }
 
   static async open(target: string): Promise<Gate> {
@@ -42,10 +48,24 @@ export class Gate {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  /** Resolves when the next such request was stopped. One request springs it, then it is gone. */
-  stopNext(stop: Stop, matches: Trap['matches']): Promise<void> {
-    return new Promise((resolve) => {
-      this.#traps.push({ stop, matches, sprung: resolve });
+  /**
+   * Resolves when the next such request was stopped. One request springs it, then it is gone.
+   *
+   * @param what is waited for, for the message when it does not come.
+   */
+  stopNext(stop: Stop, what: string, matches: Trap['matches']): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = systemClock.after(LONGEST_WAIT_MS, () =>
+        reject(new Error(`No request came to be stopped ${stop} Coder had it: ${what}`)),
+      );
+      this.#traps.push({
+        stop,
+        matches,
+        sprung: () => {
+          cancel();
+          resolve();
+        },
+      });
     });
   }
 

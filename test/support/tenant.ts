@@ -236,13 +236,17 @@ export class Tenant {
   operatorWrites(): string[] {
     const file = this.stack.kubernetes.auditLogFile;
     if (file === undefined) throw new Error('The servers were started without an audit log');
-    return readFileSync(file, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as AuditEvent)
-      .filter((e) => e.user.username === 'system:serviceaccount:coder-operator:coder-operator-controller')
-      .filter((e) => !['get', 'list', 'watch'].includes(e.verb) && e.objectRef?.resource !== 'leases')
-      .map((e) => `${e.verb} ${e.objectRef?.resource ?? ''}/${e.objectRef?.name ?? ''}`);
+    return (
+      readFileSync(file, 'utf8')
+        .split('\n')
+        // The server may be in the middle of the last line.
+        .slice(0, -1)
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as AuditEvent)
+        .filter((e) => e.user.username === 'system:serviceaccount:coder-operator:coder-operator-controller')
+        .filter((e) => !['get', 'list', 'watch'].includes(e.verb) && e.objectRef?.resource !== 'leases')
+        .map((e) => `${e.verb} ${e.objectRef?.resource ?? ''}/${e.objectRef?.name ?? ''}`)
+    );
   }
 
   /** Deletes all that the test made, in Kubernetes and by that in Coder. */

@@ -290,8 +290,8 @@ describe('Transport', () => {
     it('limits the wait for an answer', async () => {
       const server = await serve(() => undefined);
       const transport = connect(server.url());
-      await expectFailure(transport.json(READ, { timeoutMs: 50 }), 'Timeout', false);
-      await expectFailure(transport.json(WRITE, { timeoutMs: 50 }), 'Timeout', true);
+      await expectFailure(transport.json(READ, { timeoutMs: 500 }), 'Timeout', false);
+      await expectFailure(transport.json(WRITE, { timeoutMs: 500 }), 'Timeout', true);
       expect(reports.map(({ code }) => code)).to.deep.equal(['Timeout', 'Timeout']);
     });
 
@@ -302,7 +302,7 @@ describe('Transport', () => {
         const timer = setInterval(() => response.write(' '), 10);
         response.on('close', () => clearInterval(timer));
       });
-      await expectFailure(connect(server.url(), { timeoutMs: 100 }).json(WRITE), 'Timeout', true);
+      await expectFailure(connect(server.url(), { timeoutMs: 500 }).json(WRITE), 'Timeout', true);
     });
 
     it('ends when the caller gives up, before and while waiting', async () => {

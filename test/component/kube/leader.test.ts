@@ -31,8 +31,8 @@ describe('LeaderElector on a real API server', function () {
       identity,
       clock: systemClock,
       logger: silentLogger,
-      leaseDurationMs: 3000,
-      renewDeadlineMs: 2000,
+      leaseDurationMs: 8000,
+      renewDeadlineMs: 6000,
       retryPeriodMs: 200,
     });
     const stop = new AbortController();
@@ -51,12 +51,12 @@ describe('LeaderElector on a real API server', function () {
     await eventually(() => a.elector.isLeading(), 10_000);
     const b = candidate('calm', 'b');
     // Longer than the lease lasts: only renewals keep the other one waiting.
-    await systemClock.sleep(3500);
+    await systemClock.sleep(8500);
     expect([a.elector.isLeading(), b.elector.isLeading()]).to.deep.equal([true, false]);
     a.stop.abort();
     await a.ended;
     expect(a.elector.isLeading()).to.equal(false);
-    await eventually(() => b.elector.isLeading(), 1_500);
+    await eventually(() => b.elector.isLeading(), 6_000);
     expect([a.epochs, b.epochs]).to.deep.equal([['0-a'], ['1-b']]);
     b.stop.abort();
     await b.ended;

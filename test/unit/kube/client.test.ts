@@ -289,7 +289,7 @@ describe('KubeClient', () => {
       expect((await failed(read(cutStream))).code).to.equal('KUBE_UNREACHABLE');
       const silentStream = await client.watch(widgets, undefined, { ...options, inactivityMs: 30 });
       expect((await failed(read(silentStream))).message).to.include('UND_ERR_BODY_TIMEOUT');
-      const endlessStream = await client.watch(widgets, undefined, { ...options, deadlineMs: 30 });
+      const endlessStream = await client.watch(widgets, undefined, { ...options, deadlineMs: 500 });
       expect((await failed(read(endlessStream))).code).to.equal('KUBE_TIMEOUT');
     });
 
