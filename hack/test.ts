@@ -24,42 +24,67 @@ const programs: Readonly<Record<Layer, readonly ProgramName[]>> = {
   e2e: ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'coder', 'terraform-provider-coder'],
 };
 
-/** A test that hangs must not hang for ever. */
-const LONGEST_MS = 40 * 60_000;
+/** Neither a build nor a test that hangs must hang for ever. */
+const BUILD_LONGEST_MS = 50 * 60_000;
+const TESTS_LONGEST_MS = 40 * 60_000;
+/** For the hooks that clean up and for the summary, once mocha was asked to end. */
+const END_WITHIN_MS = 60_000;
 
 async function main(args: readonly string[]): Promise<number> {
   const wanted = layers.filter((layer) => args.includes(layer));
   const chosen = wanted.length === 0 ? layers : wanted;
   const others = args.filter((arg) => !layers.some((layer) => layer === arg));
   const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  process.once('SIGTERM', () => stop.abort());
+  process.once('SIGINT', () => stop.abort('SIGINT'));
+  process.once('SIGTERM', () => stop.abort('SIGTERM'));
 
   // What is missing is better said before minutes of building than after them.
   if (chosen.includes('e2e')) await requireTerraform(stop.signal);
-  const needed = [...new Set(chosen.flatMap((layer) => programs[layer]))];
-  const guardian = new Guardian();
-  try {
-    await buildPrograms(needed, { progress: terminalProgress(), guardian, signal: stop.signal });
-  } finally {
-    guardian.close();
-  }
+  await build([...new Set(chosen.flatMap((layer) => programs[layer]))], stop.signal);
   const specs = chosen.map((layer) => `test/${layer}/**/*.test.ts`);
   return mocha([...specs, ...others], stop.signal);
 }
 
+async function build(names: readonly ProgramName[], signal: AbortSignal): Promise<void> {
+  const tooLong = AbortSignal.timeout(BUILD_LONGEST_MS);
+  const guardian = new Guardian();
+  try {
+    const either = AbortSignal.any([signal, tooLong]);
+    await buildPrograms(names, { progress: terminalProgress(), guardian, signal: either });
+  } catch (error) {
+    if (signal.aborted || !tooLong.aborted) throw error;
+    throw new StackError(
+      'BUILD_FAILED',
+      `The servers were not built within ${BUILD_LONGEST_MS / 60_000} minutes. Run the same command again: it goes on with what is compiled.`,
+      { cause: error },
+    );
+  } finally {
+    guardian.close();
+  }
+}
+
 function mocha(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...args], {
+  // Not by mocha's own command: that runs another process, which it ends before the summary, with exit code 0.
+  const child = spawn(process.execPath, ['--import', 'tsx', 'node_modules/mocha/lib/cli/cli.js', ...args], {
     cwd: root,
     stdio: 'inherit',
   });
+  const killLater = (): void => {
+    setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS).unref();
+  };
   const tooLong = setTimeout(() => {
-    console.error(`The tests did not end within ${LONGEST_MS / 60_000} minutes; they are ended now.`);
-    // Mocha ends with its summary at the first SIGINT.
+    console.error(`The tests did not end within ${TESTS_LONGEST_MS / 60_000} minutes; they are ended now.`);
+    // Our reporter ends with the summary at the first SIGINT.
     child.kill('SIGINT');
-    setTimeout(() => child.kill('SIGKILL'), 30_000).unref();
-  }, LONGEST_MS);
-  signal.addEventListener('abort', () => child.kill('SIGINT'), { once: true });
+    killLater();
+  }, TESTS_LONGEST_MS);
+  const interrupt = (): void => {
+    // Ctrl-C at a terminal has reached mocha already; a second one would end it without its summary.
+    if (signal.reason !== 'SIGINT' || !process.stdin.isTTY) child.kill('SIGINT');
+    killLater();
+  };
+  if (signal.aborted) interrupt();
+  else signal.addEventListener('abort', interrupt, { once: true });
   return new Promise((resolve) => {
     child.once('exit', (code, name) => {
       clearTimeout(tooLong);

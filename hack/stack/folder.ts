@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { StackError } from './errors.ts';
 import { isAlive } from './identity.ts';
-import { stopProcess } from './process.ts';
+import { stopProcess, type ProcessRecord } from './process.ts';
 import type { Progress } from './progress.ts';
 import {
   aliveAndDead,
@@ -11,6 +11,7 @@ import {
   emptyState,
   ourselves,
   readState,
+  removeFolder,
   StateFile,
   type StackState,
 } from './state.ts';
@@ -45,13 +46,20 @@ export async function takeFolder(options: FolderOptions): Promise<StackFolder> {
     refuseIfInUse(dir, found, options.keepData);
     const { alive } = aliveAndDead(found);
     if (alive.length > 0) options.progress.note(`ending what an earlier run has left running in ${dir}`);
-    await Promise.all(alive.map(stopProcess));
+    await endAll(alive);
   }
   const kept = options.keepData && found?.complete === true ? found : undefined;
   if (kept === undefined) deleteData(dir, found);
   const state = new StateFile(dir, { ...(kept ?? emptyState), processes: [] });
   state.update({ owner: ourselves() });
   return { dir, temporary, state };
+}
+
+/** The operator before its servers: it gives its lease back to the API server. */
+async function endAll(alive: readonly ProcessRecord[]): Promise<void> {
+  const isOperator = ({ name }: ProcessRecord): boolean => name.startsWith('operator');
+  await Promise.all(alive.filter(isOperator).map(stopProcess));
+  await Promise.all(alive.filter((record) => !isOperator(record)).map(stopProcess));
 }
 
 function refuseIfInUse(dir: string, found: StackState, keepData: boolean): void {
@@ -83,9 +91,9 @@ async function sweepTemporary(): Promise<void> {
     try {
       const state = readState(dir);
       if (state?.owner === undefined || isAlive(state.owner)) continue;
-      await Promise.all(aliveAndDead(state).alive.map(stopProcess));
+      await endAll(aliveAndDead(state).alive);
       deleteData(dir, state);
-      rmSync(dir, { recursive: true, force: true });
+      removeFolder(dir);
     } catch {
       // Not ours to read or to delete.
     }

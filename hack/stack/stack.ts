@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAccounts, newPassword } from './accounts.ts';
 import { ensurePki } from './certificates.ts';
@@ -14,7 +14,7 @@ import { preparePostgres } from './postgres.ts';
 import { Server, type ProcessWatch, type ServerSpec } from './process.ts';
 import { buildPrograms, type ProgramName } from './programs.ts';
 import { silentProgress, type Progress } from './progress.ts';
-import { deleteData, StateFile, type PortName, type StackState } from './state.ts';
+import { deleteData, removeFolder, StateFile, type PortName, type StackState } from './state.ts';
 import { requireTerraform, writeTerraformConfig } from './terraform.ts';
 
 export interface StackOptions {
@@ -197,7 +197,7 @@ export class Stack {
     this.#guardian.close();
     if (!this.#temporary) return;
     deleteData(this.dir, this.#state.state);
-    rmSync(this.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    removeFolder(this.dir);
   }
 
   async #build<N extends ProgramName>(names: readonly N[]): Promise<Readonly<Record<N, string>>> {
@@ -207,7 +207,7 @@ export class Stack {
       signal: this.#options.signal,
       cache: this.#options.cache,
     });
-    rmSync(this.bin, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    removeFolder(this.bin);
     mkdirSync(this.bin, { recursive: true });
     for (const name of names) symlinkSync(programs[name], join(this.bin, name));
     return programs;

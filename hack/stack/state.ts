@@ -161,10 +161,14 @@ const contents = [
 export function deleteData(dir: string, state?: StackState): void {
   const elsewhere = state?.extraFolder;
   if (elsewhere !== undefined && basename(elsewhere).startsWith(extraFolderPrefix)) {
-    rmSync(elsewhere, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    removeFolder(elsewhere);
   }
-  for (const name of contents)
-    rmSync(join(dir, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  for (const name of contents) removeFolder(join(dir, name));
+}
+
+/** Deletes a folder or file, also while the last processes that were killed are still about to go. */
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

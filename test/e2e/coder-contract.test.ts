@@ -55,8 +55,9 @@ describe('CoderClient and a real Coder', function () {
 
   after(async function () {
     this.timeout(60_000);
-    client.close();
-    await stack.stop();
+    // Absent when `before` has failed.
+    (client as CoderClient | undefined)?.close();
+    await (stack as Stack | undefined)?.stop();
   });
 
   function connect(options: Partial<CoderClientOptions> = {}): CoderClient {

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { until } from '../../hack/stack/wait.ts';
 import type { Operator } from '../../hack/stack/operator.ts';
+import { contentHash, versionName } from '../../src/coder/archive.ts';
+import { PROVISIONER } from '../../src/controller/template/content.ts';
 import { Gate, type GateRequest, type Stop } from '../support/gate.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
 import { isReady, SMALL, Tenant } from '../support/tenant.ts';
@@ -31,9 +33,10 @@ describe('crashes', function () {
   after(async function () {
     this.timeout(150_000);
     try {
-      await tenant.destroy();
+      // Absent when `before` has failed.
+      await (tenant as Tenant | undefined)?.destroy();
     } finally {
-      await gate.close();
+      await (gate as Gate | undefined)?.close();
     }
   });
 
@@ -83,28 +86,26 @@ describe('crashes', function () {
 
   it('imports a first version once when it is killed at its upload', async () => {
     const templateOf = (stop: Stop): string => `${tenant.tag}v${stop}`;
-    const stopped: Promise<void>[] = [];
-    const versions = new Map<Stop, string>();
-    for (const stop of moments) {
-      // Nothing else is under way: the next version that is posted is this template's.
-      const trap = gate.stopNext(stop, `version of ${templateOf(stop)}`, post(/\/templateversions$/, 'k8s-'));
-      stopped.push(trap);
-      const files = { 'main.tf': `resource "terraform_data" "${stop}" {}\n` };
-      await tenant.apply(tenant.template({ files }, templateOf(stop)));
-      await trap;
-      const announced = await tenant.untilTemplate(
-        (t) => t.status?.pendingVersion !== undefined,
-        30_000,
-        templateOf(stop),
-      );
-      versions.set(stop, announced.status?.pendingVersion?.name ?? '');
-    }
+    const filesOf = (stop: Stop): Record<string, string> => ({
+      'main.tf': `resource "terraform_data" "${stop}" {}\n`,
+    });
+    // The name follows from the files, and no other template has these.
+    const versionOf = (stop: Stop): string =>
+      versionName(contentHash({ files: filesOf(stop), provisioner: PROVISIONER }), 1);
+    const stopped = moments.map((stop) =>
+      gate.stopNext(
+        stop,
+        `version of ${templateOf(stop)}`,
+        post(/\/templateversions$/, `"${versionOf(stop)}"`),
+      ),
+    );
+    await tenant.apply(...moments.map((stop) => tenant.template({ files: filesOf(stop) }, templateOf(stop))));
     await killAt(stopped);
     for (const stop of moments) {
       await tenant.untilTemplate(isReady, 60_000, templateOf(stop));
       const organization = tenant.stack.coder.accounts.organizationId;
       const jobs = await tenant.coder.provisionerJobs(organization, { limit: 100 });
-      const imports = jobs.filter((j) => j.metadata?.template_version_name === versions.get(stop));
+      const imports = jobs.filter((j) => j.metadata?.template_version_name === versionOf(stop));
       expect(imports, `imports of ${stop}`).to.have.length(1);
     }
   });

@@ -12,7 +12,11 @@ interface Ended {
 
 /** `npm run demo` as a person would run it, without npm in between. */
 function demo(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, ['hack/bootstrap.mjs', 'hack/demo.ts', ...args], { cwd: root });
+  const child = spawn(process.execPath, ['hack/bootstrap.mjs', 'hack/demo.ts', ...args], {
+    cwd: root,
+    timeout: SERVERS_WITHIN_MS,
+    killSignal: 'SIGINT',
+  });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -20,7 +20,8 @@ describe('what is missing or wrong', function () {
 
   after(async function () {
     this.timeout(150_000);
-    await tenant.destroy();
+    // Absent when `before` has failed.
+    await (tenant as Tenant | undefined)?.destroy();
   });
 
   describe('credentials', () => {

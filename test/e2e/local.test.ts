@@ -1,11 +1,11 @@
-import { mkdtempSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { down, status, up, type LocalContext } from '../../hack/local/commands.ts';
 import { isAlive } from '../../hack/stack/identity.ts';
 import { silentProgress } from '../../hack/stack/progress.ts';
-import { readState } from '../../hack/stack/state.ts';
+import { readState, removeFolder } from '../../hack/stack/state.ts';
 import { runTool } from '../../hack/stack/tools.ts';
 import { until } from '../../hack/stack/wait.ts';
 import { SERVERS_WITHIN_MS } from '../support/servers.ts';
@@ -13,19 +13,24 @@ import { SERVERS_WITHIN_MS } from '../support/servers.ts';
 /** The commands of `npm run local`, in a folder of the test's own. */
 describe('npm run local', function () {
   this.timeout(120_000);
-  const parent = mkdtempSync(join(tmpdir(), 'coder-operator-local-'));
+  let parent: string;
+  let context: LocalContext;
   const printed: string[] = [];
-  const context: LocalContext = {
-    dir: join(parent, '.local'),
-    progress: silentProgress,
-    print: (text) => printed.push(text),
-    signal: new AbortController().signal,
-  };
   const take = (): string => printed.splice(0).join('\n');
+
+  before(() => {
+    parent = mkdtempSync(join(tmpdir(), 'coder-operator-local-'));
+    context = {
+      dir: join(parent, '.local'),
+      progress: silentProgress,
+      print: (text) => printed.push(text),
+      signal: new AbortController().signal,
+    };
+  });
 
   after(async () => {
     await down(context, { keep: false });
-    rmSync(parent, { recursive: true, force: true });
+    removeFolder(parent);
   });
 
   const processes = (): ReturnType<typeof allProcesses> => allProcesses(context.dir);

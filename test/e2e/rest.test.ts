@@ -24,7 +24,8 @@ describe('at rest', function () {
 
   after(async function () {
     this.timeout(150_000);
-    await tenant.destroy();
+    // Absent when `before` has failed.
+    await (tenant as Tenant | undefined)?.destroy();
   });
 
   /** Requests of the operator to Coder that change something, by its own count. */

@@ -121,6 +121,7 @@ describe('the tour: a workspace from nothing to running to stopped to gone', fun
 
   after(async function () {
     this.timeout(150_000);
-    await tenant.destroy();
+    // Absent when `before` has failed.
+    await (tenant as Tenant | undefined)?.destroy();
   });
 });

@@ -11,6 +11,7 @@ export interface GateRequest {
   readonly body: string;
 }
 
+/** No request that a test stops takes longer to come. */
 const LONGEST_WAIT_MS = 90_000;
 
 interface Trap {
@@ -51,22 +52,24 @@ export class Gate {
   /**
    * Resolves when the next such request was stopped. One request springs it, then it is gone.
    *
-   * @param what is waited for, for the message when it does not come.
+   * @param what is waited for, for the error when it does not come within 90 seconds.
    */
   stopNext(stop: Stop, what: string, matches: Trap['matches']): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = systemClock.after(LONGEST_WAIT_MS, () =>
-        reject(new Error(`No request came to be stopped ${stop} Coder had it: ${what}`)),
-      );
-      this.#traps.push({
-        stop,
-        matches,
-        sprung: () => {
-          cancel();
-          resolve();
-        },
+    const stopped = new Promise<void>((resolve, reject) => {
+      const cancel = systemClock.after(LONGEST_WAIT_MS, () => {
+        this.#traps = this.#traps.filter((t) => t !== trap);
+        reject(new Error(`No request came to be stopped ${stop} Coder had it: ${what}`));
       });
+      const sprung = (): void => {
+        cancel();
+        resolve();
+      };
+      const trap: Trap = { stop, matches, sprung };
+      this.#traps.push(trap);
     });
+    // A test that fails before it waits for this must not fail the next one too, as an unhandled rejection.
+    stopped.catch(() => undefined);
+    return stopped;
   }
 
   async close(): Promise<void> {

@@ -37,9 +37,12 @@ export function runningOperator(): Promise<Operator> {
 }
 
 export async function stopServers(): Promise<void> {
-  // One that never came up is no reason to leave the other one running.
-  await operator?.then((o) => o.stop()).catch(() => undefined);
-  await full?.then((stack) => stack.stop()).catch(() => undefined);
+  try {
+    await (await operator)?.stop();
+  } finally {
+    // The servers end, whatever became of the operator.
+    await (await full)?.stop();
+  }
   operator = undefined;
   full = undefined;
 }

@@ -239,18 +239,27 @@ describe('CoderClient', () => {
     expect(result).to.deep.equal({ count: 3, skipped: 1 });
   });
 
-  it('does not take a list with one strange row, or without its rows, for a list', async () => {
-    for (const answer of [
-      { workspaces: [workspaceAnswer(), {}], count: 2 },
-      { count: 0 },
-      { workspaces: null, count: 0 },
-      {},
-    ]) {
+  it('does not take for a list what holds no rows, or is not whole', async () => {
+    for (const answer of [{ count: 0 }, { workspaces: null, count: 0 }, {}]) {
       answers = { 'GET /workspaces': answer };
       for (const call of [client.workspaces(), client.eachWorkspace(() => undefined)]) {
         expect(await call.catch((error: unknown) => error)).to.be.instanceOf(UnexpectedResponseError);
       }
     }
+  });
+
+  it('counts a strange row and hands the others over', async () => {
+    answers = { 'GET /workspaces': { workspaces: [{}, workspaceAnswer()], count: 2 } };
+    const names: string[] = [];
+    expect(await client.eachWorkspace(({ name }) => names.push(name))).to.deep.equal({
+      count: 2,
+      skipped: 1,
+    });
+    expect(names).to.deep.equal(['dev']);
+    // Where all of it is asked for at once, a part must not pass for the whole.
+    expect(await client.workspaces().catch((error: unknown) => error)).to.be.instanceOf(
+      UnexpectedResponseError,
+    );
   });
 
   it('says of a change whose answer is strange that it may have happened', async () => {
@@ -293,12 +302,14 @@ describe('CoderClient', () => {
       expect(isRateLimited(error)).to.equal(true);
       expect((error as CoderError).retryAfterMs).to.equal(7000);
 
-      const upload = client.uploadArchive(Buffer.from('a'));
+      // While the hold lasts, nothing is sent there, and nobody waits for it; elsewhere all goes on.
+      await clock.advance(1_000);
+      const held: unknown = await client.uploadArchive(Buffer.from('a')).catch((thrown: unknown) => thrown);
+      expect(held).to.include({ kind: 'RateLimited', retryAfterMs: 6000, unclear: false });
       await client.me();
-      await clock.advance(6999);
       expect(server.seen).to.have.length(2);
-      await clock.advance(1);
-      expect(await upload).to.equal(FILE_ID);
+      await clock.advance(6_000);
+      expect(await client.uploadArchive(Buffer.from('a'))).to.equal(FILE_ID);
     });
 
     it('gives up waiting when the caller does', async () => {
@@ -307,7 +318,9 @@ describe('CoderClient', () => {
       server.respond = (_, response) => sendJson(response, 429, { message: 'slow down' });
       await client.me().catch((error: unknown) => expect(isRateLimited(error)).to.equal(true));
       const controller = new AbortController();
-      const waiting = client.me({ signal: controller.signal }).catch((error: unknown) => error);
+      const waiting = client
+        .me({ signal: controller.signal, counted: false })
+        .catch((error: unknown) => error);
       await settle();
       controller.abort(new Error('shutting down'));
       expect(await waiting).to.include({ kind: 'Aborted', unclear: false });
@@ -320,11 +333,15 @@ describe('CoderClient', () => {
       client = clientOf({ clock, requestsPerMinute: 4 });
       answers = { 'GET /users/me': userAnswer() };
       await client.me();
-      const second = client.me();
+      const second = client.me().catch((error: unknown) => error);
       for (let i = 0; i < 5; i++) await client.me({ counted: false });
       expect(server.seen).to.have.length(6);
-      await clock.advance(15_000);
-      await second;
+      // The next turn is fifteen seconds away: that is too long to hold whoever asks.
+      await clock.advance(5_000);
+      expect(await second).to.include({ kind: 'RateLimited' });
+      await clock.advance(10_000);
+      await client.me();
+      expect(server.seen).to.have.length(7);
     });
   });
 });

@@ -10,6 +10,7 @@ import { Guardian } from '../../../hack/stack/guardian.ts';
 import { identify, isAlive } from '../../../hack/stack/identity.ts';
 import { isFree, Ports } from '../../../hack/stack/ports.ts';
 import { Server, stopProcess, type ProcessRecord, type ServerSpec } from '../../../hack/stack/process.ts';
+import { removeFolder } from '../../../hack/stack/state.ts';
 import { until } from '../../../hack/stack/wait.ts';
 
 const guardianModule = new URL('../../../hack/stack/guardian.ts', import.meta.url).href;
@@ -28,7 +29,7 @@ describe('the servers of a stack', function () {
   });
   afterEach(() => {
     guardian.close();
-    rmSync(dir, { recursive: true, force: true });
+    removeFolder(dir);
   });
 
   /** A server that is a shell script; ready once it has made the file `ready`. */

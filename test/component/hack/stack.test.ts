@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -7,18 +7,19 @@ import { statusOf } from '../../../hack/stack/http.ts';
 import { isAlive } from '../../../hack/stack/identity.ts';
 import { writeKubeconfig } from '../../../hack/stack/kubeconfig.ts';
 import { startStack, type Stack } from '../../../hack/stack/stack.ts';
-import { readState } from '../../../hack/stack/state.ts';
+import { readState, removeFolder } from '../../../hack/stack/state.ts';
 
 describe('a stack of etcd and kube-apiserver', function () {
   this.timeout(120_000);
-  const dir = mkdtempSync(join(tmpdir(), 'coder-operator-stack-test-'));
+  let dir: string;
   let stack: Stack;
   before(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'coder-operator-stack-test-'));
     stack = await startStack({ dir, coder: false, controllerManager: false, auditLog: true });
   });
   after(async () => {
-    await stack.stop();
-    rmSync(dir, { recursive: true, force: true });
+    await (stack as Stack | undefined)?.stop();
+    removeFolder(dir);
   });
 
   it('answers its administrator, and writes down who asked', async () => {
