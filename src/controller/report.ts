@@ -139,6 +139,26 @@ export function withoutConnection<Status extends CommonStatus>(
   return report(input, status, verdict, untilWoken);
 }
 
+/** What an object is bound to is not there: gone for certain, or not shown to us, which proves nothing. */
+export function absent<Status extends CommonStatus & { readonly id?: string | undefined }>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  what: {
+    readonly seen: 'gone' | 'unseen';
+    readonly thing: 'template' | 'workspace';
+    readonly label: string;
+  },
+): ReportStep<Status> {
+  if (what.seen === 'gone') {
+    return stalled(input, status, {
+      reason: 'DeletedInCoder',
+      message: `The ${what.thing} ${what.label} was deleted in Coder. Set the annotation coder.com/reconcile-requested-at to a new value to have it created again, or delete this object`,
+    });
+  }
+  const message = `Coder does not show the ${what.thing} ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`;
+  return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, untilWoken);
+}
+
 /** A Warning, once for a spec, that its `deletionPolicy: Delete` does not count. */
 export function overruledWarning(
   input: CommonInput<CommonStatus>,

@@ -172,9 +172,6 @@ export function isGone(error: unknown): error is KubeError {
   return error instanceof KubeError && error.status === 410;
 }
 
-/** Another name for the same: the reason of a 410 is Expired or Gone. */
-export const isExpired = isGone;
-
 export function isForbidden(error: unknown): error is KubeError {
   return error instanceof KubeError && error.status === 403;
 }

@@ -2,9 +2,9 @@ import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
-import { newRequest, overruledWarning, reconciling, requestOf, stalled } from '../report.ts';
+import { absent, newRequest, overruledWarning, reconciling, requestOf, stalled } from '../report.ts';
 import { settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff } from '../step.ts';
+import { after, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
@@ -182,21 +182,11 @@ function decideBound(bound: Bound): TemplateStep {
       status: { lastHandledReconcileAt: requested, conditions: status.conditions },
     });
   }
-  if (sighting.seen === 'gone') {
-    return stalled(input, status, {
-      reason: 'DeletedInCoder',
-      message: `The template ${name.organization}/${name.template} was deleted in Coder. Set the annotation coder.com/reconcile-requested-at to a new value to have it created again, or delete this object`,
-    });
-  }
-  return reconciling(
-    input,
-    status,
-    {
-      reason: 'NotVisibleInCoder',
-      message: `Coder does not show the template ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`,
-    },
-    untilWoken,
-  );
+  return absent(input, status, {
+    seen: sighting.seen,
+    thing: 'template',
+    label: `${name.organization}/${name.template}`,
+  });
 }
 
 /** The template is there. */

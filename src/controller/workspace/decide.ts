@@ -5,6 +5,7 @@ import { begin } from '../beginning.ts';
 import { nextRung } from '../ladder.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import {
+  absent,
   newRequest,
   overruledWarning,
   reconciling,
@@ -14,7 +15,7 @@ import {
   withVerdict,
 } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
-import { after, untilWoken, withBackoff, type StepEvent } from '../step.ts';
+import { after, withBackoff, type StepEvent } from '../step.ts';
 import { decideDeletion } from './deletion.ts';
 import { failuresOf } from './failures.ts';
 import type { Bound, WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
@@ -264,25 +265,11 @@ function decideBound(bound: Bound): WorkspaceStep {
       status: { lastHandledReconcileAt: requested, conditions: status.conditions },
     });
   }
-  if (sighting.seen === 'gone') {
-    return stalled(
-      input,
-      { ...status, running: false },
-      {
-        reason: 'DeletedInCoder',
-        message: `The workspace ${name.owner}/${name.workspace} was deleted in Coder. Set the annotation coder.com/reconcile-requested-at to a new value to have it created again, or delete this object`,
-      },
-    );
-  }
-  return reconciling(
-    input,
-    status,
-    {
-      reason: 'NotVisibleInCoder',
-      message: `Coder does not show the workspace ${status.id ?? ''}: it is gone, or the operator may not see it any more. Nothing is done until it is certain; the annotation coder.com/reconcile-requested-at with a new value has it created again`,
-    },
-    untilWoken,
-  );
+  return absent(input, sighting.seen === 'gone' ? { ...status, running: false } : status, {
+    seen: sighting.seen,
+    thing: 'workspace',
+    label: `${name.owner}/${name.workspace}`,
+  });
 }
 
 /** The workspace is there. */
