@@ -9,8 +9,12 @@ import {
   readCount,
   readJobLogs,
   readMessage,
+  readNameValues,
+  readNothing,
   readOrganization,
+  readPresets,
   readProvisionerJobs,
+  readRichParameters,
   readTemplate,
   readTemplates,
   readTemplateVersion,
@@ -31,10 +35,14 @@ import type {
   CreateWorkspaceRequest,
   JobLog,
   JobStatus,
+  NameValue,
   Organization,
+  Preset,
   ProvisionerJob,
+  RichParameter,
   Template,
   TemplateVersion,
+  TokenExpiry,
   User,
   Workspace,
   WorkspaceBuild,
@@ -167,11 +175,13 @@ export class CoderClient {
    * When the token ends if it is not used until then: Coder moves the time on with use. Undefined for a token that
    * does not say which key it is.
    */
-  async tokenExpiry(options?: CallOptions): Promise<string | undefined> {
+  async tokenExpiry(options?: CallOptions): Promise<TokenExpiry | undefined> {
     const id = /^(\w{10})-\w+$/.exec(this.#token ?? '')?.[1];
     if (id === undefined) return undefined;
     const key = await this.#get('/users/me/keys/{id}', { id }, readAPIKey, options);
-    return key.expires_at;
+    if (key.expires_at === undefined) return undefined;
+    const lifetime = key.lifetime_seconds;
+    return { at: key.expires_at, ...(lifetime === undefined ? {} : { lifetimeMs: lifetime * 1000 }) };
   }
 
   /** All templates of all organizations that the token may see, deprecated ones too. Two requests. */
@@ -247,6 +257,16 @@ export class CoderClient {
     const route = '/organizations/{organization}/templateversions';
     const stored = { storage_method: 'file', ...body };
     return this.#send('POST', route, { organization: organizationID }, stored, readTemplateVersion, options);
+  }
+
+  /** What the version asks for. 425 while it is imported. */
+  async richParameters(versionID: string, options?: CallOptions): Promise<readonly RichParameter[]> {
+    const route = '/templateversions/{id}/rich-parameters';
+    return this.#get(route, { id: versionID }, readRichParameters, options);
+  }
+
+  async presets(versionID: string, options?: CallOptions): Promise<readonly Preset[]> {
+    return this.#get('/templateversions/{id}/presets', { id: versionID }, readPresets, options);
   }
 
   /** The last lines of the log of a version's import; 50 unless told. */
@@ -363,6 +383,32 @@ export class CoderClient {
     );
   }
 
+  /** All values in effect, those of ephemeral parameters too. They never change for a build, and may be secret. */
+  async buildParameters(buildID: string, options?: CallOptions): Promise<readonly NameValue[]> {
+    return this.#get('/workspacebuilds/{id}/parameters', { id: buildID }, readNameValues, options);
+  }
+
+  /** Milliseconds after a start, cut to whole minutes; 0 means never. Also takes the deadline away when it is 0. */
+  async setTTL(workspaceID: string, ttlMillis: number, options?: CallOptions): Promise<void> {
+    const body = { ttl_ms: ttlMillis === 0 ? null : ttlMillis };
+    await this.#send('PUT', '/workspaces/{id}/ttl', { id: workspaceID }, body, readNothing, options);
+  }
+
+  /** `[CRON_TZ=Area/City] minute hour * * days`; empty means never. Coder keeps it as it stands. */
+  async setAutostart(workspaceID: string, schedule: string, options?: CallOptions): Promise<void> {
+    const body = { schedule: schedule === '' ? null : schedule };
+    await this.#send('PUT', '/workspaces/{id}/autostart', { id: workspaceID }, body, readNothing, options);
+  }
+
+  async setAutomaticUpdates(
+    workspaceID: string,
+    updates: 'always' | 'never',
+    options?: CallOptions,
+  ): Promise<void> {
+    const body = { automatic_updates: updates };
+    await this.#send('PUT', '/workspaces/{id}/autoupdates', { id: workspaceID }, body, readNothing, options);
+  }
+
   /** Newest first. */
   async builds(
     workspaceID: string,
@@ -383,7 +429,7 @@ export class CoderClient {
   }
 
   async #send<T>(
-    method: 'POST' | 'PATCH' | 'DELETE',
+    method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     route: string,
     params: RouteParams,
     body: object | undefined,

@@ -22,6 +22,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Largest answer in bytes. Default 8 MiB. */
   readonly maxBytes?: number | undefined;
+  /** Texts in the request that no error may quote, when Coder repeats them. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 /**

@@ -5,10 +5,14 @@ import type {
   BuildInfo,
   JobLog,
   MatchedProvisioners,
+  NameValue,
   Organization,
+  Preset,
   ProvisionerJob,
   ProvisionerJobInput,
   ProvisionerJobMetadata,
+  RichParameter,
+  RichParameterOption,
   Template,
   TemplateVersion,
   User,
@@ -61,7 +65,11 @@ export const readUser: Reader<User> = object<User>({
   organization_ids: arrayOrNull(uuid),
 });
 
-export const readAPIKey: Reader<APIKey> = object<APIKey>({ id: name, expires_at: optionalTime });
+export const readAPIKey: Reader<APIKey> = object<APIKey>({
+  id: name,
+  expires_at: optionalTime,
+  lifetime_seconds: optional(integer),
+});
 
 const readMatchedProvisioners = object<MatchedProvisioners>({ count: integer, available: integer });
 
@@ -212,6 +220,29 @@ export const readWorkspaceList: Reader<WorkspaceList> = object<WorkspaceList>({
   count: integer,
 });
 
+export const readRichParameter: Reader<RichParameter> = object<RichParameter>({
+  name,
+  type: name,
+  mutable: flag,
+  required: flag,
+  ephemeral: optional(flag),
+  default_value: text,
+  options: arrayOrNull(object<RichParameterOption>({ name: text, value: text })),
+  validation_regex: optionalName,
+  validation_error: optionalName,
+  validation_min: optional(integer),
+  validation_max: optional(integer),
+  validation_monotonic: optionalName,
+});
+
+const readPreset = object<Preset>({
+  ID: uuid,
+  Name: name,
+  Parameters: arrayOrNull(object({ Name: name, Value: text })),
+});
+
+const readNameValue = object<NameValue>({ name, value: text });
+
 /** `POST /files` calls the file's id "hash". */
 export const readUpload: Reader<{ readonly hash: string }> = object<{ readonly hash: string }>({
   hash: uuid,
@@ -232,3 +263,8 @@ export const readTemplates: Reader<readonly Template[]> = array(readTemplate);
 export const readJobLogs: Reader<readonly JobLog[]> = arrayOrNull(readJobLog);
 export const readProvisionerJobs: Reader<readonly ProvisionerJob[]> = arrayOrNull(readProvisionerJob);
 export const readWorkspaceBuilds: Reader<readonly WorkspaceBuild[]> = arrayOrNull(readWorkspaceBuild);
+export const readRichParameters: Reader<readonly RichParameter[]> = arrayOrNull(readRichParameter);
+export const readPresets: Reader<readonly Preset[]> = arrayOrNull(readPreset);
+export const readNameValues: Reader<readonly NameValue[]> = arrayOrNull(readNameValue);
+/** An answer without a body. */
+export const readNothing: Reader<undefined> = () => undefined;

@@ -69,6 +69,8 @@ export interface CallLimits {
   readonly timeoutMs?: number | undefined;
   /** Largest answer in bytes. Default 8 MiB. */
   readonly maxBytes?: number | undefined;
+  /** Texts in the request that no error may quote, when Coder repeats them. The token is always one. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 /** A parsed answer with what its errors should say. */
@@ -121,7 +123,9 @@ export class Transport {
       const context = attempt.context(response.statusCode);
       const maxBytes = limits.maxBytes ?? DEFAULT_MAX_BYTES;
       const body = await attempt.body(maxBytes);
-      if (!isSuccess(response)) throw this.#refusal(response, body, context);
+      if (!isSuccess(response)) throw this.#refusal(response, body, context, limits);
+      // Nothing was promised and nothing came. A call that needs an answer does not take this for one.
+      if (response.statusCode === 204) return { value: undefined, context };
       checkContentType(response, context);
       return { value: parse(body, context), context };
     });
@@ -141,7 +145,8 @@ export class Transport {
     return this.#reported(call, async (attempt) => {
       const response = await this.#begin(attempt, call, limits);
       const context = attempt.context(response.statusCode);
-      if (!isSuccess(response)) throw this.#refusal(response, await attempt.body(DEFAULT_MAX_BYTES), context);
+      if (!isSuccess(response))
+        throw this.#refusal(response, await attempt.body(DEFAULT_MAX_BYTES), context, limits);
       checkContentType(response, context);
       const splitter = new RecordSplitter({
         field: list.field,
@@ -217,7 +222,12 @@ export class Transport {
     return headers;
   }
 
-  #refusal(response: IncomingMessage, body: Buffer, context: AnswerContext): CoderError {
+  #refusal(
+    response: IncomingMessage,
+    body: Buffer,
+    context: AnswerContext,
+    { secrets = [] }: CallLimits,
+  ): CoderError {
     let value: unknown;
     if (isJSON(response)) {
       try {
@@ -232,7 +242,7 @@ export class Transport {
       retryAfter: response.headers['retry-after'],
       now: this.#options.clock.now(),
     };
-    return errorFromAnswer(answer, this.#secrets);
+    return errorFromAnswer(answer, [...this.#secrets, ...secrets]);
   }
 
   get #secrets(): readonly string[] {

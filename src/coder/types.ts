@@ -83,6 +83,15 @@ export interface User {
 export interface APIKey {
   readonly id: string;
   readonly expires_at?: string;
+  /** For so long use moves the end on, if this Coder does that. */
+  readonly lifetime_seconds?: number;
+}
+
+/** When a token ends. */
+export interface TokenExpiry {
+  readonly at: string;
+  /** For so long each use moves the end on, if this Coder does that. */
+  readonly lifetimeMs?: number;
 }
 
 export interface ProvisionerJob {
@@ -259,6 +268,37 @@ export interface WorkspaceList {
   readonly workspaces: readonly Workspace[];
   /** All matches of the query, whatever the limit. */
   readonly count: number;
+}
+
+/** A parameter that a template version asks for; `GET /templateversions/{id}/rich-parameters`. */
+export interface RichParameter {
+  readonly name: string;
+  readonly type: OpenEnum<'string' | 'number' | 'bool' | 'list(string)'>;
+  /** False: the value of the first build stays for ever. */
+  readonly mutable: boolean;
+  readonly required: boolean;
+  /** True: the value counts for one build and is reset by the next. */
+  readonly ephemeral?: boolean;
+  readonly default_value: string;
+  /** Not empty: one of these values, or several of them for a list. */
+  readonly options: readonly RichParameterOption[];
+  readonly validation_regex?: string;
+  readonly validation_error?: string;
+  readonly validation_min?: number;
+  readonly validation_max?: number;
+  readonly validation_monotonic?: OpenEnum<'increasing' | 'decreasing'>;
+}
+
+export interface RichParameterOption {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** A named set of parameter values; Coder spells the fields of this one in upper case. */
+export interface Preset {
+  readonly ID: string;
+  readonly Name: string;
+  readonly Parameters: readonly { readonly Name: string; readonly Value: string }[];
 }
 
 /** A parameter of a build or a variable of a version; Coder takes texts only. */

@@ -1,11 +1,13 @@
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { CoderClient, type CoderClientOptions } from '../../../src/coder/client.ts';
 import {
+  CoderError,
   isGone,
+  isNotReady,
   isRateLimited,
   isUnknownUser,
   UnexpectedResponseError,
-  type CoderError,
 } from '../../../src/coder/errors.ts';
 import { FakeClock, settle } from '../../support/clock.ts';
 import {
@@ -102,12 +104,13 @@ describe('CoderClient', () => {
       'GET /users/me/keys/abcdefghij': {
         id: 'abcdefghij',
         expires_at: '2026-02-03T04:05:06Z',
+        lifetime_seconds: 604_800,
         user_id: USER_ID,
       },
     };
     expect(await client.user('alice')).to.deep.include({ id: USER_ID, organization_ids: [ORGANIZATION_ID] });
     expect(await client.organization('coder')).to.deep.equal(organizationAnswer);
-    expect(await client.tokenExpiry()).to.equal('2026-02-03T04:05:06Z');
+    expect(await client.tokenExpiry()).to.deep.equal({ at: '2026-02-03T04:05:06Z', lifetimeMs: 604_800_000 });
   });
 
   it('does not ask for the end of a token that does not say which it is', async () => {
@@ -223,6 +226,118 @@ describe('CoderClient', () => {
       `POST /workspaces/${WORKSPACE_ID}/builds`,
       `GET /workspaces/${WORKSPACE_ID}/builds?limit=5`,
     ]);
+  });
+
+  it('reads what a version asks for, its presets and what a build was made with', async () => {
+    const parameter = {
+      name: 'cpu',
+      type: 'number',
+      mutable: true,
+      required: true,
+      default_value: '',
+      options: [],
+    };
+    const preset = { ID: VERSION_ID, Name: 'Large', Parameters: [{ Name: 'cpu', Value: '8' }] };
+    answers = {
+      [`GET /templateversions/${VERSION_ID}/rich-parameters`]: [parameter],
+      [`GET /templateversions/${VERSION_ID}/presets`]: [preset],
+      [`GET /workspacebuilds/${BUILD_ID}/parameters`]: [{ name: 'cpu', value: '8' }],
+    };
+    expect(await client.richParameters(VERSION_ID)).to.deep.equal([parameter]);
+    expect(await client.presets(VERSION_ID)).to.deep.equal([preset]);
+    expect(await client.buildParameters(BUILD_ID)).to.deep.equal([{ name: 'cpu', value: '8' }]);
+    expect(asked()).to.deep.equal(Object.keys(answers));
+  });
+
+  it('tells a version that is still imported', async () => {
+    server.respond = (_, response) =>
+      sendJson(response, 425, { message: 'Template version job has not finished' });
+    const error: unknown = await client.richParameters(VERSION_ID).catch((thrown: unknown) => thrown);
+    expect(isNotReady(error)).to.equal(true);
+  });
+
+  describe('setting what a workspace does by itself', () => {
+    beforeEach(() => {
+      server.respond = (_, response) => response.writeHead(204).end();
+    });
+
+    const sent = (): unknown[] =>
+      server.seen.map(({ method, path, body }) => [
+        `${method} ${path.replace(`/api/v2/workspaces/${WORKSPACE_ID}`, '')}`,
+        JSON.parse(body) as unknown,
+      ]);
+
+    it('takes an answer without a body for what it is, and sends null to clear', async () => {
+      await client.setTTL(WORKSPACE_ID, 3_600_000);
+      await client.setTTL(WORKSPACE_ID, 0);
+      await client.setAutostart(WORKSPACE_ID, 'CRON_TZ=UTC 0 9 * * 1-5');
+      await client.setAutostart(WORKSPACE_ID, '');
+      await client.setAutomaticUpdates(WORKSPACE_ID, 'always');
+      expect(sent()).to.deep.equal([
+        ['PUT /ttl', { ttl_ms: 3_600_000 }],
+        ['PUT /ttl', { ttl_ms: null }],
+        ['PUT /autostart', { schedule: 'CRON_TZ=UTC 0 9 * * 1-5' }],
+        ['PUT /autostart', { schedule: null }],
+        ['PUT /autoupdates', { automatic_updates: 'always' }],
+      ]);
+    });
+
+    it('takes no answer without a body for a workspace', async () => {
+      const error: unknown = await client.workspace(WORKSPACE_ID).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(UnexpectedResponseError);
+    });
+
+    it('says why Coder refuses', async () => {
+      server.respond = (_, response) =>
+        sendJson(response, 400, {
+          message: 'Invalid workspace time until shutdown.',
+          validations: [{ field: 'ttl_ms', detail: 'time until shutdown must be at least one minute' }],
+        });
+      const error: unknown = await client.setTTL(WORKSPACE_ID, 1).catch((thrown: unknown) => thrown);
+      expect(error).to.include({ kind: 'Invalid', unclear: false });
+      expect((error as CoderError).message).to.include('at least one minute');
+    });
+  });
+
+  it('lets no error repeat the parameters of a build that the caller calls secret', async () => {
+    const value = 'hunter2 "quoted"';
+    const parameters = [{ name: 'password', value }];
+    const options = { secrets: [value] };
+    server.respond = (request, response) =>
+      sendJson(response, 400, {
+        message: `Unable to validate parameters: ${request.body}`,
+        detail: value,
+        validations: [
+          { field: 'password', detail: `the value ${JSON.stringify(value)} must be one of the options` },
+        ],
+      });
+    const refused = [
+      client.createWorkspace('alice', { name: 'dev', rich_parameter_values: parameters }, options),
+      client.createBuild(WORKSPACE_ID, { transition: 'start', rich_parameter_values: parameters }, options),
+    ];
+    for (const call of refused) {
+      const error: unknown = await call.catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(CoderError);
+      expect(inspect(error, { depth: 10 }))
+        .to.include('[redacted]')
+        .and.not.to.include('hunter2');
+    }
+    server.respond = (_, response) =>
+      sendJson(response, 200, [{ name: 'password', value: 7, secret: value }]);
+    const strange: unknown = await client.buildParameters(BUILD_ID).catch((thrown: unknown) => thrown);
+    expect(strange).to.be.instanceOf(UnexpectedResponseError);
+    expect(inspect(strange, { depth: 10 })).to.not.include('hunter2');
+  });
+
+  it('lets no failed request carry the parameters of a build', async () => {
+    await server.close();
+    const body = {
+      transition: 'start',
+      rich_parameter_values: [{ name: 'password', value: 'hunter2' }],
+    } as const;
+    const error: unknown = await client.createBuild(WORKSPACE_ID, body).catch((thrown: unknown) => thrown);
+    expect(error).to.include({ kind: 'Unreachable' });
+    expect(inspect(error, { depth: 10 })).to.not.include('hunter2');
   });
 
   it('hands a long list over workspace by workspace', async () => {

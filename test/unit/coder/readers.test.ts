@@ -2,6 +2,9 @@ import { expect } from 'chai';
 import { UnexpectedResponseError } from '../../../src/coder/errors.ts';
 import {
   readBuildInfo,
+  readNameValues,
+  readPresets,
+  readRichParameters,
   readTemplate,
   readTemplateVersion,
   readUser,
@@ -77,6 +80,80 @@ describe('readers of Coder answers', () => {
     expect(
       read(workspaceAnswer({ latest_build: older }), readWorkspace).latest_build.resources,
     ).to.deep.equal([]);
+  });
+
+  it('read parameters with and without limits, as Coder leaves them out', () => {
+    const bare = {
+      name: 'cpu',
+      display_name: '',
+      description: 'CPUs',
+      type: 'number',
+      form_type: 'input',
+      mutable: true,
+      default_value: '',
+      icon: '',
+      options: null,
+      required: false,
+      ephemeral: false,
+    };
+    const limited = {
+      ...bare,
+      options: [{ name: 'Two', description: '', value: '2', icon: '' }],
+      validation_min: 0,
+      validation_max: 8,
+      validation_monotonic: 'increasing',
+      validation_regex: '',
+      validation_error: '',
+    };
+    const common = {
+      name: 'cpu',
+      type: 'number',
+      mutable: true,
+      required: false,
+      ephemeral: false,
+      default_value: '',
+    };
+    expect(read([bare, limited], readRichParameters)).to.deep.equal([
+      { ...common, options: [] },
+      {
+        ...common,
+        options: [{ name: 'Two', value: '2' }],
+        validation_min: 0,
+        validation_max: 8,
+        validation_monotonic: 'increasing',
+      },
+    ]);
+    expect(read(null, readRichParameters)).to.deep.equal([]);
+    expect(fault([{ ...bare, mutable: 'yes' }], readRichParameters)).to.include('"[0].mutable"');
+  });
+
+  it('read presets in the upper case in which Coder spells them', () => {
+    const preset = {
+      ID: VERSION_ID,
+      Name: 'Large',
+      Parameters: [{ Name: 'cpu', Value: '' }],
+      Default: true,
+      DesiredPrebuildInstances: null,
+    };
+    expect(read([preset, { ...preset, Parameters: null }], readPresets)).to.deep.equal([
+      { ID: VERSION_ID, Name: 'Large', Parameters: [{ Name: 'cpu', Value: '' }] },
+      { ID: VERSION_ID, Name: 'Large', Parameters: [] },
+    ]);
+    expect(read(null, readPresets)).to.deep.equal([]);
+    expect(fault([{ id: VERSION_ID, name: 'Large' }], readPresets)).to.include('"[0].ID"');
+  });
+
+  it('read the parameters of a build, and tell none of their values', () => {
+    expect(read([{ name: 'a', value: '' }], readNameValues)).to.deep.equal([{ name: 'a', value: '' }]);
+    expect(read(null, readNameValues)).to.deep.equal([]);
+    const told = fault(
+      [
+        { name: 'a', value: 'hunter2' },
+        { name: 'b', value: { secret: 'hunter2' } },
+      ],
+      readNameValues,
+    );
+    expect(told).to.include('"[1].value"').and.not.to.include('hunter2');
   });
 
   it('read the agents of every resource', () => {
