@@ -1,35 +1,127 @@
 import type { ArchiveFiles } from '../../src/coder/archive.ts';
+import {
+  REGEX_ERROR,
+  type AgentDefinition,
+  type ParameterDefinition,
+  type PresetDefinition,
+  type VersionContent,
+} from './coder/definitions.ts';
 
 /**
  * Content for Coder's `echo` provisioner, which plays recorded answers instead of running Terraform: one serialised
  * protobuf message a stage. The format is that of Coder 2.30.
  */
-export interface EchoOptions {
+export interface EchoOptions extends VersionContent {
   /** Keeps every start, stop and delete running until it is cancelled. Default false. */
   readonly blocked?: boolean;
-  /** Lets the import fail with this error, at most 100 characters of ASCII. */
+  /** Lets the import fail with this error. */
   readonly importError?: string;
   /** Tells one content from another that plays the same. */
   readonly note?: string;
 }
 
+/** A log line and then nothing more: the job waits for the end of the stage. */
+const HANGING = '0a090802120568656c6c6f';
+
 export function echoFiles(options: EchoOptions = {}): ArchiveFiles {
-  const { blocked = false, importError, note = '' } = options;
+  const { note = '', builds = options.blocked === true ? 'hang' : 'succeed' } = options;
+  const { parameters = [], presets = [], agents = [] } = options;
+  const importError = options.importError ?? (options.imports === 'fail' ? 'main.tf is wrong' : undefined);
+  const graph = [...parameters.map(graphParameter), ...presets.map(graphPreset)];
+  const applied = { hang: Buffer.from(HANGING, 'hex'), fail: message(5, text(2, 'terraform says no')) };
   return {
     'README.md': note,
-    '0.init.protobuf': Buffer.from('1a00', 'hex'),
-    '0.parse.protobuf':
-      importError === undefined ? Buffer.from('1200', 'hex') : nested(0x12, nested(0x0a, importError)),
-    '0.plan.protobuf': Buffer.from('22041a027b7d', 'hex'),
-    // A log line and then nothing more: the job waits for the end of the stage.
-    '0.apply.protobuf': Buffer.from(blocked ? '0a090802120568656c6c6f' : '2a00', 'hex'),
-    '0.graph.protobuf': Buffer.from('3200', 'hex'),
+    '0.init.protobuf': message(3),
+    '0.parse.protobuf': message(2, ...(importError === undefined ? [] : [text(1, importError)])),
+    // With a plan, Coder takes what the parameters are from main.tf, as it does for a real template.
+    '0.plan.protobuf': message(4, text(3, '{}')),
+    '0.apply.protobuf': builds === 'succeed' ? message(5) : applied[builds],
+    '0.graph.protobuf': message(6, ...graph),
+    '0.start.graph.protobuf': message(6, ...(agents.length === 0 ? [] : [graphResource(agents)]), ...graph),
+    ...(parameters.length === 0 ? {} : { 'main.tf': parameters.map(terraformOf).join('\n') }),
   };
 }
 
+function graphParameter(definition: ParameterDefinition): Buffer {
+  const { name, type = 'string', mutable = true, ephemeral = false, options = [], monotonic } = definition;
+  const { default: value, regex, min, max } = definition;
+  return nested(
+    4,
+    text(1, name),
+    text(3, type),
+    number(4, mutable ? 1 : 0),
+    ...(value === undefined ? [number(13, 1)] : [text(5, value)]),
+    ...options.map((option) => nested(7, text(1, option), text(3, option))),
+    ...(regex === undefined ? [] : [text(8, regex), text(9, REGEX_ERROR)]),
+    ...(min === undefined ? [] : [number(10, min)]),
+    ...(max === undefined ? [] : [number(11, max)]),
+    ...(monotonic === undefined ? [] : [text(12, monotonic)]),
+    number(17, ephemeral ? 1 : 0),
+  );
+}
+
+function graphPreset({ name, values }: PresetDefinition): Buffer {
+  const parameters = Object.entries(values).map(([key, value]) => nested(2, text(1, key), text(2, value)));
+  return nested(6, text(1, name), ...parameters);
+}
+
+function graphResource(agents: readonly AgentDefinition[]): Buffer {
+  return nested(
+    3,
+    text(1, 'dev'),
+    text(2, 'compute'),
+    ...agents.map(({ name, connectionTimeoutSeconds = 0 }) =>
+      nested(3, text(2, name), text(5, 'linux'), text(6, 'amd64'), number(11, connectionTimeoutSeconds)),
+    ),
+  );
+}
+
+function terraformOf(definition: ParameterDefinition): string {
+  const { name, type = 'string', mutable = true, ephemeral = false, options = [], monotonic } = definition;
+  const { default: value, regex, min, max } = definition;
+  const limits = [
+    ...(regex === undefined ? [] : [`regex = ${JSON.stringify(regex)}`, `error = "${REGEX_ERROR}"`]),
+    ...(min === undefined ? [] : [`min = ${min}`]),
+    ...(max === undefined ? [] : [`max = ${max}`]),
+    ...(monotonic === undefined ? [] : [`monotonic = "${monotonic}"`]),
+  ];
+  return [
+    `data "coder_parameter" "${name}" {`,
+    `name = "${name}"`,
+    `type = "${type}"`,
+    `mutable = ${mutable}`,
+    `ephemeral = ${ephemeral}`,
+    ...(value === undefined ? [] : [`default = ${JSON.stringify(value)}`]),
+    ...options.map((option) => `option {\nname = "${option}"\nvalue = "${option}"\n}`),
+    ...(limits.length === 0 ? [] : [`validation {\n${limits.join('\n')}\n}`]),
+    '}',
+  ].join('\n');
+}
+
+/** An answer of a stage: the field of `Response` that says which stage, and what is in it. */
+function message(field: number, ...content: readonly Buffer[]): Buffer {
+  return nested(field, ...content);
+}
+
 /** A protobuf field that holds bytes: its tag, their number, the bytes. */
-function nested(tag: number, content: string | Buffer): Buffer {
-  const bytes = Buffer.from(content as Buffer);
-  if (bytes.length > 127) throw new RangeError('Only lengths of one byte are supported');
-  return Buffer.concat([Buffer.from([tag, bytes.length]), bytes]);
+function nested(field: number, ...content: readonly Buffer[]): Buffer {
+  const bytes = Buffer.concat(content);
+  return Buffer.concat([varint((field << 3) | 2), varint(bytes.length), bytes]);
+}
+
+function text(field: number, value: string): Buffer {
+  return nested(field, Buffer.from(value));
+}
+
+function number(field: number, value: number): Buffer {
+  return Buffer.concat([varint(field << 3), varint(value)]);
+}
+
+function varint(value: number): Buffer {
+  if (value < 0) throw new RangeError('Only numbers from 0 on are supported');
+  const bytes: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return Buffer.from([...bytes, rest]);
+    bytes.push((rest % 128) + 128);
+  }
 }

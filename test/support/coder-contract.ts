@@ -1,0 +1,52 @@
+import { automationContract } from './coder/contract-automation.ts';
+import { buildsContract } from './coder/contract-builds.ts';
+import { parametersContract, presetsContract } from './coder/contract-parameters.ts';
+import { settingsContract } from './coder/contract-settings.ts';
+import {
+  jobsContract,
+  peopleContract,
+  templatesContract,
+  versionsContract,
+} from './coder/contract-templates.ts';
+import { agentsContract, deletionContract, workspacesContract } from './coder/contract-workspaces.ts';
+import { Contract, type ContractHarness } from './coder/contract.ts';
+
+export type { ContractHarness } from './coder/contract.ts';
+
+/**
+ * What the rules rely on in Coder. It runs against the real one and against the scripted one, which must not behave in
+ * a way that is not in here.
+ */
+export function describeCoderContract(title: string, open: () => Promise<ContractHarness>): void {
+  describe(title, () => {
+    let harness: ContractHarness | undefined;
+    const contract = new Contract(() => {
+      if (harness === undefined) throw new Error('The Coder under test is not there yet.');
+      return harness;
+    });
+
+    before(async () => {
+      harness = await open();
+    });
+
+    after(async () => {
+      await harness?.close();
+    });
+
+    const topics: Readonly<Record<string, (contract: Contract) => void>> = {
+      people: peopleContract,
+      templates: templatesContract,
+      'template versions': versionsContract,
+      'provisioner jobs': jobsContract,
+      workspaces: workspacesContract,
+      agents: agentsContract,
+      deletion: deletionContract,
+      builds: buildsContract,
+      parameters: parametersContract,
+      presets: presetsContract,
+      settings: settingsContract,
+      'Coder by itself': automationContract,
+    };
+    for (const [topic, cases] of Object.entries(topics)) describe(topic, () => cases(contract));
+  });
+}

@@ -1,0 +1,388 @@
+import { CoderError, isConflict } from '../../../src/coder/errors.ts';
+import type {
+  AgentLifecycle,
+  AgentStatus,
+  CreateWorkspaceRequest,
+  JobStatus,
+  NameValue,
+  Template,
+  TemplateVersion,
+  Workspace,
+  WorkspaceBuild,
+} from '../../../src/coder/types.ts';
+import { Builder, type BuildOrder } from './builder.ts';
+import type { VersionContent } from './definitions.ts';
+import { ORGANIZATION, OWNER, PEOPLE, PREBUILDS, STRANGER, type Person } from './people.ts';
+import { found } from './refusals.ts';
+import { versionOf } from './templates.ts';
+import { isBusy, lastBuild, personCalled, type WorkspaceRow } from './workspaces.ts';
+
+export interface HandBuild {
+  /** Left out: every workspace that is there. */
+  readonly workspaceID?: string;
+  readonly versionID?: string;
+  /** Values of parameters, by name. */
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+/**
+ * What other people and Coder itself do. An act on workspaces concerns every one that is there unless an id is given,
+ * and nothing happens where Coder would refuse it, as while a build is active.
+ */
+export class Acts extends Builder {
+  /** What the archives hold that versions are made of, by the id of the file; nothing, for one that is not here. */
+  readonly files = new Map<string, VersionContent>();
+  #members: readonly Person[] = PEOPLE;
+
+  /** The workspaces that are there. */
+  get present(): readonly Workspace[] {
+    return this.workspaceStore.present.map((r) => this.workspaceStore.shown(r));
+  }
+
+  /** All builds that there ever were, with the workspace's first initiator. */
+  get history(): readonly { readonly build: WorkspaceBuild; readonly creator: string }[] {
+    return this.workspaceStore.all.flatMap((row) =>
+      row.builds.map((b) => ({
+        build: this.workspaceStore.shownBuild(row, b),
+        creator: row.builds[0].initiator.id,
+      })),
+    );
+  }
+
+  get presentTemplates(): readonly Template[] {
+    return this.templateStore.present;
+  }
+
+  get allVersions(): readonly TemplateVersion[] {
+    return this.templateStore.versions.map(versionOf);
+  }
+
+  /** The values of a workspace's latest build, as its owner sees them. */
+  valuesOf(workspaceID: string): Readonly<Record<string, string>> {
+    const row = found(this.workspaceStore.all.find((r) => r.id === workspaceID));
+    return Object.fromEntries(lastBuild(row).parameters.map(({ name, value }) => [name, value]));
+  }
+
+  // Templates.
+
+  /** Somebody makes a template; one of that name that is there already is left as it is. */
+  addTemplate(
+    name = 'docker',
+    organization = ORGANIZATION,
+    content: VersionContent = {},
+    settings: Partial<Template> = {},
+  ): Template {
+    const present = this.templateStore.byName(organization.name, name);
+    if (present !== undefined) return present;
+    const first = `first-${this.templateStore.versions.length}`;
+    const { id } = this.templateStore.addVersion(first, undefined, STRANGER.id, content);
+    this.finishImports('succeeded');
+    return this.templateStore.addTemplate(
+      organization,
+      name,
+      found(this.templateStore.version(id)),
+      settings,
+    );
+  }
+
+  /** Somebody uploads a version of a template by hand. Its import has ended, unless its content says `hang`. */
+  addVersion(templateID: string | undefined, content: VersionContent = {}, name?: string): TemplateVersion {
+    const { id } = this.templateStore.addVersion(
+      name ?? `hand-${this.templateStore.versions.length}`,
+      templateID,
+      STRANGER.id,
+      content,
+    );
+    this.templateStore.finishImports(...importEnd(content), (v) => v.id === id && content.imports !== 'hang');
+    return versionOf(found(this.templateStore.version(id)));
+  }
+
+  /** Somebody makes a version the active one. */
+  promote(templateID: string, versionID: string): void {
+    this.templateStore.set(templateID, { active_version_id: versionID });
+  }
+
+  /** Somebody uploads a version of each template by hand and makes it active. */
+  promoteAnother(content: VersionContent = {}): void {
+    for (const { id } of this.templateStore.present) this.promote(id, this.addVersion(id, content).id);
+  }
+
+  removeTemplates(): void {
+    this.templateStore.removeAll();
+  }
+
+  /** The template takes the TTL into its own hands; one that is set from now on is taken and not shown. */
+  fixTTL(templateID: string, ms: number): void {
+    this.templateStore.set(templateID, { allow_user_autostop: false, default_ttl_ms: ms });
+  }
+
+  // Jobs.
+
+  finishImports(status: JobStatus): void {
+    this.templateStore.finishImports(status, 'main.tf is wrong');
+  }
+
+  /** Ends every build under way. */
+  finishBuilds(status: JobStatus, error = 'terraform says no', workspaceID?: string): void {
+    // Also of what is deleted: that may be deleted once more.
+    for (const row of this.workspaceStore.all) {
+      if (workspaceID === undefined || row.id === workspaceID) {
+        this.workspaceStore.finishBuild(row, status, error);
+      }
+    }
+  }
+
+  /** Ends what is under way as the content of its version says. */
+  playOut(): void {
+    for (const v of this.templateStore.versions) {
+      if (v.content.imports === 'hang') continue;
+      this.templateStore.finishImports(...importEnd(v.content), ({ id }) => id === v.id);
+    }
+    for (const row of this.workspaceStore.all) {
+      const last = lastBuild(row);
+      const { builds = 'succeed' } = this.templateStore.version(last.versionID)?.content ?? {};
+      if (builds === 'hang' && last.job.status !== 'canceling') continue;
+      this.workspaceStore.finishBuild(row, builds === 'fail' ? 'failed' : 'succeeded', 'terraform says no');
+    }
+  }
+
+  /** The quota of their owners is used up: no build that is under way gets through. */
+  exceedQuota(workspaceID?: string): void {
+    this.finishBuilds('failed', 'insufficient quota', workspaceID);
+  }
+
+  /** Somebody cancels: one that waits ends as canceled at once, one that runs as failed when it has noticed. */
+  cancelBuilds(workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      const last = lastBuild(row);
+      if (last.job.status !== 'pending' && last.job.status !== 'running') continue;
+      this.workspaceStore.setLastBuild(row, this.jobs.cancelled(last));
+    }
+  }
+
+  /** From now on new builds wait for a provisioner. */
+  holdBuilds(): void {
+    this.workspaceStore.isQueued = true;
+  }
+
+  /** There are provisioners again. */
+  releaseBuilds(): void {
+    this.workspaceStore.isQueued = false;
+    for (const row of this.workspaceStore.present) {
+      const last = lastBuild(row);
+      if (last.job.status === 'pending') this.workspaceStore.setLastBuild(row, this.jobs.begun(last));
+    }
+  }
+
+  // People and their workspaces.
+
+  /** Whether somebody belongs to the organization. */
+  protected isMember(person: Person): boolean {
+    return this.#members.includes(person);
+  }
+
+  /** Somebody is no member of the organization any more. */
+  removeMember(username: string): void {
+    this.#members = this.#members.filter((p) => p.username !== username);
+  }
+
+  /** Somebody makes a workspace by hand. */
+  addWorkspace(
+    owner: string,
+    name: string,
+    template: Template,
+    initiator = STRANGER.id,
+    settings: Partial<CreateWorkspaceRequest> = {},
+  ): Workspace | undefined {
+    const person = personCalled(owner) ?? { id: STRANGER.id, username: owner };
+    try {
+      const body = { ...settings, name, template_id: template.id };
+      return this.workspaceStore.shown(this.newWorkspace(person, body, personWith(initiator)));
+    } catch (error) {
+      if (isConflict(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Somebody builds by hand, or Coder does by itself; nothing happens while a build is active. */
+  build(transition: string, initiator = OWNER.id, reason = 'dashboard', options: HandBuild = {}): void {
+    const { workspaceID, versionID, values = {} } = options;
+    const given = pairs(values);
+    for (const row of this.#chosen(workspaceID)) {
+      this.#try(row, { transition, reason, initiator: personWith(initiator), versionID, given });
+    }
+  }
+
+  /** The owner changes values; that takes a build. */
+  changeParameters(values: Readonly<Record<string, string>>, workspaceID?: string): void {
+    this.build('start', OWNER.id, 'dashboard', {
+      values,
+      ...(workspaceID === undefined ? {} : { workspaceID }),
+    });
+  }
+
+  /** The owner changes settings: the TTL in milliseconds, 0 for never; the schedule, empty for never. */
+  changeSettings(
+    settings: { readonly ttl?: number; readonly autostart?: string; readonly automaticUpdates?: string },
+    workspaceID?: string,
+  ): void {
+    const { ttl, autostart, automaticUpdates } = settings;
+    for (const row of this.#chosen(workspaceID)) {
+      if (ttl !== undefined) this.putTTL(row, ttl);
+      if (autostart !== undefined) this.putAutostart(row, autostart);
+      if (automaticUpdates !== undefined) this.putAutomaticUpdates(row, automaticUpdates);
+    }
+  }
+
+  rename(name: string, workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      const isTaken = this.workspaceStore.named(row.owner.username, name) !== undefined;
+      if (!isTaken) this.workspaceStore.set(row.id, { name });
+    }
+  }
+
+  changeOwner(username: string, workspaceID?: string): void {
+    const owner = personCalled(username) ?? { id: STRANGER.id, username };
+    for (const row of this.#chosen(workspaceID)) {
+      if (this.workspaceStore.named(username, row.name) === undefined) {
+        this.workspaceStore.set(row.id, { owner });
+      }
+    }
+  }
+
+  /** Coder makes a workspace in advance, for whoever asks first. */
+  addPrebuild(template: Template, name = 'prebuild-1'): Workspace | undefined {
+    return this.addWorkspace(PREBUILDS.username, name, template, PREBUILDS.id);
+  }
+
+  /** Somebody gets the workspaces that were made in advance: another owner and name, and a start for these. */
+  claimPrebuilds(owner: Person, name: string): void {
+    for (const row of this.workspaceStore.present.filter((r) => r.owner.id === PREBUILDS.id)) {
+      if (isBusy(row) || this.workspaceStore.named(owner.username, name) !== undefined) continue;
+      const template = this.templateStore.template(row.templateID);
+      const ttlMs = template.default_ttl_ms === 0 ? undefined : template.default_ttl_ms;
+      this.workspaceStore.set(row.id, { owner, name, ttlMs, lastUsedAt: this.jobs.now() });
+      this.#try(this.#again(row), { transition: 'start', reason: 'initiator', initiator: owner });
+    }
+  }
+
+  /** The owner works in it. */
+  use(workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      this.workspaceStore.set(row.id, { lastUsedAt: this.jobs.now() });
+    }
+  }
+
+  /** What Coder hears from the agents of running workspaces. */
+  agentsBecome(status: AgentStatus, lifecycle: AgentLifecycle = 'ready', workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      const seen = { status, lifecycle_state: lifecycle };
+      this.workspaceStore.setLastBuild(row, { agents: lastBuild(row).agents.map((a) => ({ ...a, seen })) });
+    }
+  }
+
+  // Coder's own acts. It makes each build in the name of the workspace's owner.
+
+  /** The deadline has come. */
+  autostop(workspaceID?: string): void {
+    for (const row of this.#idle(workspaceID, 'start')) {
+      this.workspaceStore.setLastBuild(row, { deadline: this.jobs.now() });
+      this.#automatic(this.#again(row), 'stop', 'autostop');
+    }
+  }
+
+  /** A start lives so long at most, whatever its TTL: those that run now and, without an id, all that follow. */
+  limitLifetime(ms: number, workspaceID?: string): void {
+    if (workspaceID === undefined) this.workspaceStore.maxLifetimeMs = ms;
+    for (const row of this.#idle(workspaceID, 'start')) {
+      const { deadline } = lastBuild(row);
+      const limit = this.jobs.at(ms);
+      const isSooner = deadline !== undefined && deadline < limit;
+      this.workspaceStore.setLastBuild(row, {
+        maxDeadline: limit,
+        deadline: isSooner ? deadline : limit,
+      });
+    }
+  }
+
+  /** The maximum lifetime has ended; Coder gives the same reason as for a TTL. */
+  endLifetime(workspaceID?: string): void {
+    for (const row of this.#idle(workspaceID, 'start')) {
+      const now = this.jobs.now();
+      this.workspaceStore.setLastBuild(row, { deadline: now, maxDeadline: now });
+      this.#automatic(this.#again(row), 'stop', 'autostop');
+    }
+  }
+
+  /** The time of the schedule has come. With automatic updates the active version is taken. */
+  autostart(workspaceID?: string): void {
+    for (const row of this.#idle(workspaceID, 'stop')) {
+      const { active_version_id: active, require_active_version: isRequired } = this.templateStore.template(
+        row.templateID,
+      );
+      const isUpdated = row.updates === 'always' || isRequired === true;
+      this.#automatic(row, 'start', 'autostart', isUpdated ? active : undefined);
+    }
+  }
+
+  /** Nobody has used it for long. A running one is stopped with that. */
+  becomeDormant(deleteAfterMs?: number, workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      if (isBusy(row) || row.dormantAt !== undefined) continue;
+      this.workspaceStore.set(row.id, {
+        dormantAt: this.jobs.now(),
+        deletingAt: deleteAfterMs === undefined ? undefined : this.jobs.at(deleteAfterMs),
+      });
+      if (lastBuild(row).transition === 'start') this.#automatic(this.#again(row), 'stop', 'dormancy');
+    }
+  }
+
+  /** What is dormant has been so for too long. */
+  autodelete(workspaceID?: string): void {
+    for (const row of this.#chosen(workspaceID)) {
+      if (row.dormantAt !== undefined) this.#automatic(row, 'delete', 'autodelete');
+    }
+  }
+
+  #automatic(row: WorkspaceRow, transition: string, reason: string, versionID?: string): void {
+    this.#try(row, { transition, reason, initiator: row.owner, versionID });
+  }
+
+  /** Builds, unless Coder refuses. */
+  #try(row: WorkspaceRow, order: BuildOrder): void {
+    try {
+      this.newBuild(row, order);
+    } catch (error) {
+      if (!(error instanceof CoderError)) throw error;
+    }
+  }
+
+  #chosen(workspaceID: string | undefined): readonly WorkspaceRow[] {
+    return this.workspaceStore.present.filter((r) => workspaceID === undefined || r.id === workspaceID);
+  }
+
+  /** Those whose last build was of this kind and did not fail, and that are not dormant. */
+  #idle(workspaceID: string | undefined, transition: string): readonly WorkspaceRow[] {
+    return this.#chosen(workspaceID).filter((row) => {
+      const last = lastBuild(row);
+      const isFit = last.transition === transition && last.job.status !== 'failed';
+      return isFit && !isBusy(row) && row.dormantAt === undefined;
+    });
+  }
+
+  #again(row: WorkspaceRow): WorkspaceRow {
+    return found(this.workspaceStore.all.find((r) => r.id === row.id));
+  }
+}
+
+function personWith(id: string): Person {
+  return personCalled(id) ?? { id, username: 'somebody' };
+}
+
+function pairs(values: Readonly<Record<string, string>>): readonly NameValue[] {
+  return Object.entries(values).map(([name, value]) => ({ name, value }));
+}
+
+function importEnd({ imports }: VersionContent): [status: JobStatus, error: string] {
+  return [imports === 'fail' ? 'failed' : 'succeeded', 'main.tf is wrong'];
+}

@@ -1,0 +1,355 @@
+import type { CoderClient, DeletedOption, JobQuery, WorkspaceQuery } from '../../../src/coder/client.ts';
+import type {
+  CreateBuildRequest,
+  CreateTemplateRequest,
+  CreateTemplateVersionRequest,
+  CreateWorkspaceRequest,
+  NameValue,
+  Preset,
+  ProvisionerJob,
+  RichParameter,
+  Template,
+  TemplateVersion,
+  User,
+  Workspace,
+  WorkspaceBuild,
+  WorkspaceList,
+} from '../../../src/coder/types.ts';
+import { Acts } from './acts.ts';
+import { OPERATOR, ORGANIZATION, ORGANIZATIONS, isSameName } from './people.ts';
+import { conflict, forbidden, found, gone, invalid, notFound, tooEarly, unknownUser } from './refusals.ts';
+import { versionOf, type VersionRow } from './templates.ts';
+import { isBusy, personCalled, type WorkspaceRow } from './workspaces.ts';
+
+const DEFAULT_JOB_LIMIT = 50;
+
+/**
+ * Coder as far as the rules depend on it, without a network and in virtual time: unique names, one build at a time,
+ * values and versions that are carried over, proofs of absence. It does what the real one does; the contract in
+ * `coder-contract.ts` runs against both. Other people act on it through the methods of `Acts`, and requests may be lost.
+ */
+export class SimulatedCoder
+  extends Acts
+  implements
+    Pick<
+      CoderClient,
+      | 'me'
+      | 'user'
+      | 'organization'
+      | 'templates'
+      | 'template'
+      | 'templateByName'
+      | 'deletedTemplateById'
+      | 'createTemplate'
+      | 'promoteTemplateVersion'
+      | 'deleteTemplate'
+      | 'templateVersion'
+      | 'templateVersionByName'
+      | 'createTemplateVersion'
+      | 'richParameters'
+      | 'presets'
+      | 'uploadArchive'
+      | 'provisionerJobs'
+      | 'workspaces'
+      | 'eachWorkspace'
+      | 'workspace'
+      | 'workspaceByName'
+      | 'createWorkspace'
+      | 'createBuild'
+      | 'buildParameters'
+      | 'setTTL'
+      | 'setAutostart'
+      | 'setAutomaticUpdates'
+      | 'builds'
+      | 'close'
+    >
+{
+  /** What must never happen. */
+  readonly violations: string[] = [];
+
+  /** This, where a real client is asked for. */
+  get client(): CoderClient {
+    return this as unknown as CoderClient;
+  }
+
+  async me(): Promise<User> {
+    return this.user(OPERATOR.id);
+  }
+
+  async user(name: string): Promise<User> {
+    await this.arrive();
+    const user = personCalled(name);
+    if (user === undefined) throw unknownUser();
+    return { ...user, status: 'active', organization_ids: this.isMember(user) ? [ORGANIZATION.id] : [] };
+  }
+
+  async organization(name: string): ReturnType<CoderClient['organization']> {
+    await this.arrive();
+    return found(ORGANIZATIONS.find((o) => o.id === name || isSameName(o.name, name)));
+  }
+
+  // Workspaces.
+
+  async eachWorkspace(
+    onWorkspace: (workspace: Workspace) => void,
+    options: WorkspaceQuery = {},
+  ): ReturnType<CoderClient['eachWorkspace']> {
+    const { workspaces, count } = await this.workspaces(options);
+    for (const workspace of workspaces) onWorkspace(workspace);
+    return { count, skipped: 0 };
+  }
+
+  async workspaces({ query = '', limit = 0 }: WorkspaceQuery = {}): Promise<WorkspaceList> {
+    await this.arrive();
+    const terms = query.split(/\s+/).filter((term) => term !== '');
+    const found = this.present.filter((workspace) => terms.every((term) => matches(workspace, term)));
+    return { workspaces: limit === 0 ? found : found.slice(0, limit), count: found.length };
+  }
+
+  async workspace(id: string, options: DeletedOption = {}): Promise<Workspace> {
+    await this.arrive();
+    const row = this.#row(id);
+    if (row.deleted && options.includeDeleted !== true) throw gone();
+    return this.workspaceStore.shown(row);
+  }
+
+  async workspaceByName(owner: string, name: string, options: DeletedOption = {}): Promise<Workspace> {
+    await this.arrive();
+    if (personCalled(owner) === undefined) throw unknownUser();
+    const row = this.workspaceStore.named(owner, name);
+    if (row !== undefined || options.includeDeleted !== true) return this.workspaceStore.shown(found(row));
+    const deleted = this.workspaceStore.all.filter(
+      (r) => r.deleted && isSameName(r.owner.username, owner) && isSameName(r.name, name),
+    );
+    return this.workspaceStore.shown(found(deleted.at(-1)));
+  }
+
+  createWorkspace(owner: string, body: CreateWorkspaceRequest): Promise<Workspace> {
+    return this.change('createWorkspace', `${owner}/${body.name}`, () => {
+      const person = personCalled(owner);
+      if (person === undefined) throw unknownUser();
+      const row = this.newWorkspace(person, body, OPERATOR);
+      return {
+        ...this.workspaceStore.shown(row),
+        latest_build: this.workspaceStore.answered(row, row.builds[0]),
+      };
+    });
+  }
+
+  createBuild(workspaceID: string, body: CreateBuildRequest): Promise<WorkspaceBuild> {
+    const isOverlapping = this.workspaceStore.all.some((r) => r.id === workspaceID && isBusy(r));
+    if (isOverlapping) this.violations.push(`a ${body.transition} was asked for while a build is active`);
+    return this.change('createBuild', body.transition, () => {
+      const row = this.#row(workspaceID);
+      if (row.deleted && body.transition !== 'delete') {
+        throw conflict(`Cannot ${body.transition} a deleted workspace!`);
+      }
+      if (body.orphan === true && body.transition !== 'delete') {
+        throw invalid('Orphan is only permitted when deleting a workspace.');
+      }
+      const build = this.newBuild(row, {
+        transition: body.transition,
+        reason: 'initiator',
+        initiator: OPERATOR,
+        versionID: body.template_version_id,
+        presetID: body.template_version_preset_id,
+        given: body.rich_parameter_values,
+      });
+      return this.workspaceStore.answered(row, build);
+    });
+  }
+
+  setTTL(workspaceID: string, ttlMillis: number): Promise<void> {
+    return this.change('setTTL', `${ttlMillis}`, () => this.putTTL(this.#row(workspaceID), ttlMillis));
+  }
+
+  setAutostart(workspaceID: string, schedule: string): Promise<void> {
+    return this.change('setAutostart', schedule, () => this.putAutostart(this.#row(workspaceID), schedule));
+  }
+
+  setAutomaticUpdates(workspaceID: string, updates: 'always' | 'never'): Promise<void> {
+    return this.change('setAutomaticUpdates', updates, () =>
+      this.putAutomaticUpdates(this.#row(workspaceID), updates),
+    );
+  }
+
+  async buildParameters(buildID: string): Promise<readonly NameValue[]> {
+    await this.arrive();
+    const builds = this.workspaceStore.all.flatMap((r) => r.builds);
+    return found(builds.find((b) => b.id === buildID)).parameters;
+  }
+
+  async builds(
+    workspaceID: string,
+    options: { readonly limit?: number } = {},
+  ): Promise<readonly WorkspaceBuild[]> {
+    await this.arrive();
+    const row = this.#row(workspaceID);
+    const newestFirst = [...row.builds].reverse().map((b) => this.workspaceStore.shownBuild(row, b));
+    return newestFirst.slice(0, options.limit ?? newestFirst.length);
+  }
+
+  // Templates and versions.
+
+  async templates(): Promise<readonly Template[]> {
+    await this.arrive();
+    return this.templateStore.present;
+  }
+
+  async template(id: string): Promise<Template> {
+    await this.arrive();
+    return found(this.templateStore.present.find((t) => t.id === id));
+  }
+
+  async templateByName(organization: string, name: string): Promise<Template> {
+    await this.arrive();
+    return found(this.templateStore.byName(organization, name));
+  }
+
+  async deletedTemplateById(id: string): Promise<Template | undefined> {
+    await this.arrive();
+    return this.templateStore.all.find((t) => t.id === id && t.deleted);
+  }
+
+  createTemplate(organizationID: string, body: CreateTemplateRequest): Promise<Template> {
+    return this.change('createTemplate', body.name, () => {
+      const organization = found(ORGANIZATIONS.find((o) => o.id === organizationID));
+      const version = found(this.templateStore.version(body.template_version_id));
+      const { default_ttl_ms = 0 } = body;
+      return this.templateStore.addTemplate(organization, body.name, version, { default_ttl_ms });
+    });
+  }
+
+  promoteTemplateVersion(templateID: string, versionID: string): Promise<void> {
+    return this.change('promote', versionID, () => {
+      const version = this.#version(versionID);
+      if (version.templateID !== templateID) {
+        throw invalid("The provided template version doesn't belong to the specified template.");
+      }
+      if (version.job.status !== 'succeeded')
+        throw forbidden('Only versions that have been built successfully');
+      this.promote(templateID, versionID);
+    });
+  }
+
+  deleteTemplate(id: string): Promise<void> {
+    return this.change('deleteTemplate', id, () => {
+      if (this.workspaceStore.present.some((r) => r.templateID === id)) {
+        throw invalid('All workspaces must be deleted before a template can be removed.');
+      }
+      this.templateStore.set(id, { deleted: true });
+    });
+  }
+
+  async templateVersion(id: string): Promise<TemplateVersion> {
+    await this.arrive();
+    if (id === '') throw new RangeError('no route is made of an empty id');
+    return versionOf(this.#version(id));
+  }
+
+  async templateVersionByName(organization: string, name: string, version: string): Promise<TemplateVersion> {
+    await this.arrive();
+    if (version === '') throw new RangeError('no route is made of an empty name');
+    const template = found(this.templateStore.byName(organization, name));
+    return versionOf(
+      found(this.templateStore.versions.find((v) => v.templateID === template.id && v.name === version)),
+    );
+  }
+
+  createTemplateVersion(
+    _organizationID: string,
+    body: CreateTemplateVersionRequest,
+  ): Promise<TemplateVersion> {
+    return this.change('createVersion', body.name, () => {
+      const content = this.files.get(body.file_id);
+      return versionOf(this.templateStore.addVersion(body.name, body.template_id, OPERATOR.id, content));
+    });
+  }
+
+  async richParameters(versionID: string): Promise<readonly RichParameter[]> {
+    await this.arrive();
+    const { job, parameters } = this.#version(versionID);
+    if (job.completed_at === undefined) throw tooEarly('Template version job has not finished');
+    return job.status === 'succeeded' ? parameters : [];
+  }
+
+  async presets(versionID: string): Promise<readonly Preset[]> {
+    await this.arrive();
+    const { job, presets } = this.#version(versionID);
+    return job.status === 'succeeded' ? presets : [];
+  }
+
+  async uploadArchive(): Promise<string> {
+    await this.arrive();
+    return '0f000000-0000-4000-8000-000000000001';
+  }
+
+  async provisionerJobs(organizationID: string, query: JobQuery = {}): Promise<readonly ProvisionerJob[]> {
+    await this.arrive();
+    if (!ORGANIZATIONS.some((o) => o.id === organizationID)) throw notFound();
+    const { limit = DEFAULT_JOB_LIMIT, status, ids, initiator } = query;
+    return this.#jobs()
+      .filter((j) => status?.includes(j.status) ?? true)
+      .filter((j) => ids?.includes(j.id) ?? true)
+      .filter((j) => initiator === undefined || j.initiator_id === initiator)
+      .slice(0, limit);
+  }
+
+  /** Newest first. */
+  #jobs(): readonly ProvisionerJob[] {
+    const imports = this.templateStore.versions.map((v) => ({
+      order: v.order,
+      job: {
+        ...v.job,
+        type: 'template_version_import',
+        input: { template_version_id: v.id },
+        metadata: {
+          template_version_name: v.name,
+          ...(v.templateID === undefined ? {} : { template_id: v.templateID }),
+        },
+      },
+    }));
+    const builds = this.workspaceStore.all.flatMap((row) =>
+      row.builds.map((b) => ({
+        order: b.order,
+        job: {
+          ...b.job,
+          type: 'workspace_build',
+          input: { workspace_build_id: b.id },
+          metadata: { template_id: row.templateID, workspace_id: row.id, workspace_name: row.name },
+        },
+      })),
+    );
+    return [...imports, ...builds].sort((a, b) => b.order - a.order).map(({ job }) => job);
+  }
+
+  #row(id: string): WorkspaceRow {
+    return found(this.workspaceStore.all.find((r) => r.id === id));
+  }
+
+  #version(id: string): VersionRow {
+    return found(this.templateStore.version(id));
+  }
+}
+
+function matches(workspace: Workspace, term: string): boolean {
+  const [, key = '', value = ''] = /^([^:]*):(.*)$/.exec(term.toLowerCase()) ?? [];
+  switch (key) {
+    case 'id':
+      return value.split(',').includes(workspace.id);
+    case 'owner':
+      return workspace.owner_name.toLowerCase() === value;
+    case 'name':
+      return workspace.name.toLowerCase().includes(value);
+    case 'template':
+      return workspace.template_name.toLowerCase() === value;
+    case 'organization':
+      return [workspace.organization_id, workspace.organization_name.toLowerCase()].includes(value);
+    case 'status':
+      return workspace.latest_build.status === value;
+    default:
+      throw invalid('Invalid workspace search query.', [
+        { field: key, detail: 'is not a valid query param' },
+      ]);
+  }
+}

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { FakeClock } from '../clock.ts';
+import { SimulatedCoder } from './coder.ts';
+import type { ContractHarness } from './contract.ts';
+import { ORGANIZATION, OWNER, STRANGER } from './people.ts';
+
+const STEP_MS = 1000;
+const LONGEST_MS = 600_000;
+const DAY_MS = 86_400_000;
+
+/** The contract's Coder, scripted: builds end when somebody looks twice. */
+export function openScripted(): ContractHarness {
+  const clock = new FakeClock();
+  const coder = new SimulatedCoder(clock);
+  const { client } = coder;
+  const act = async (change: () => void): Promise<void> => {
+    await clock.advance(STEP_MS);
+    change();
+  };
+  return {
+    client,
+    organization: ORGANIZATION,
+    owners: [OWNER.username, STRANGER.username],
+    until: async (read, done) => {
+      const giveUpAt = clock.now() + LONGEST_MS;
+      for (;;) {
+        const value = await read();
+        if (done(value)) return value;
+        if (clock.now() > giveUpAt) throw new Error(`Still waiting: ${JSON.stringify(value)}`);
+        await clock.advance(STEP_MS);
+        coder.playOut();
+      }
+    },
+    upload: (content) => {
+      const id = randomUUID();
+      coder.files.set(id, content);
+      return Promise.resolve(id);
+    },
+    newVersion: (templateID, content, name) => Promise.resolve(coder.addVersion(templateID, content, name)),
+    buildByHand: (workspaceID, { transition }) =>
+      act(() => coder.build(transition, STRANGER.id, 'initiator', { workspaceID })),
+    cancel: (id) => act(() => coder.cancelBuilds(id)),
+    holdBuilds: () => act(() => coder.holdBuilds()),
+    releaseBuilds: () => act(() => coder.releaseBuilds()),
+    agentsBecome: (id, status, lifecycle) => act(() => coder.agentsBecome(status, lifecycle, id)),
+    limitLifetime: (id, ms) => act(() => coder.limitLifetime(ms, id)),
+    rename: (id, name) => act(() => coder.rename(name, id)),
+    changeOwner: (id, owner) => act(() => coder.changeOwner(owner, id)),
+    fixTTL: (id, ms) => act(() => coder.fixTTL(id, ms)),
+    passDeadline: (id) => act(() => coder.autostop(id)),
+    reachSchedule: (id) => act(() => coder.autostart(id)),
+    becomeDormant: (id) => act(() => coder.becomeDormant(DAY_MS, id)),
+    autodelete: (id) => act(() => coder.autodelete(id)),
+    close: () => {
+      coder.close();
+      return Promise.resolve();
+    },
+  };
+}

@@ -1,0 +1,182 @@
+import { expect } from 'chai';
+import type { CoderClient } from '../../../src/coder/client.ts';
+import { CoderError } from '../../../src/coder/errors.ts';
+import type {
+  CreateBuildRequest,
+  CreateWorkspaceRequest,
+  ProvisionerJob,
+  Template,
+  TemplateVersion,
+  Workspace,
+  WorkspaceBuild,
+} from '../../../src/coder/types.ts';
+import type { VersionContent } from './definitions.ts';
+
+/** A Coder of whatever kind, with what a test needs besides the client: other people, time, and a provisioner. */
+export interface ContractHarness {
+  /** Under test. It may do everything in the organization. */
+  readonly client: CoderClient;
+  readonly organization: { readonly id: string; readonly name: string };
+  /** Names of two members, for whom workspaces are made. */
+  readonly owners: readonly [string, string];
+  /** Reads until it is done, while time passes and builds and imports end as their content says. */
+  until<T>(read: () => Promise<T>, done: (value: T) => boolean): Promise<T>;
+  /** Stores content where the client can make a version of it. */
+  upload(content: VersionContent): Promise<string>;
+  /** Somebody else makes a version and waits for its import, unless it hangs. */
+  newVersion(templateID: string | undefined, content: VersionContent, name: string): Promise<TemplateVersion>;
+  /** Somebody else builds. */
+  buildByHand(workspaceID: string, body: CreateBuildRequest): Promise<void>;
+  /** Somebody cancels the build under way. */
+  cancel(workspaceID: string): Promise<void>;
+  /** From now on no build begins. */
+  holdBuilds(): Promise<void>;
+  releaseBuilds(): Promise<void>;
+  /** What Coder hears of the workspace's agents. */
+  agentsBecome(workspaceID: string, status: 'connected' | 'disconnected', lifecycle: string): Promise<void>;
+  /** The running build is to end so many milliseconds from now, whatever the TTL. */
+  limitLifetime(workspaceID: string, ms: number): Promise<void>;
+  rename(workspaceID: string, name: string): Promise<void>;
+  changeOwner(workspaceID: string, owner: string): Promise<void>;
+  /** The template takes the TTL into its own hands. */
+  fixTTL(templateID: string, ms: number): Promise<void>;
+  /** The deadline of the latest build is past. */
+  passDeadline(workspaceID: string): Promise<void>;
+  /** The time of the schedule has come. */
+  reachSchedule(workspaceID: string): Promise<void>;
+  /** Coder finds it unused: it is stopped with that, and will be deleted later. */
+  becomeDormant(workspaceID: string): Promise<void>;
+  /** Coder deletes what has been dormant for too long. */
+  autodelete(workspaceID: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What the cases share: short ways to make things, with names of their own. */
+export class Contract {
+  readonly #open: () => ContractHarness;
+  readonly #suffix: string;
+  #count = 0;
+
+  /** @param suffix of all names, which tells what is made by two of these in one Coder */
+  constructor(open: () => ContractHarness, suffix = '') {
+    this.#open = open;
+    this.#suffix = suffix;
+  }
+
+  get harness(): ContractHarness {
+    return this.#open();
+  }
+
+  get client(): CoderClient {
+    return this.harness.client;
+  }
+
+  get owner(): string {
+    return this.harness.owners[0];
+  }
+
+  get organizationID(): string {
+    return this.harness.organization.id;
+  }
+
+  nameOf(prefix: string): string {
+    return `${prefix}-${++this.#count}${this.#suffix}`;
+  }
+
+  async newTemplate(content: VersionContent = {}, settings: object = {}): Promise<Template> {
+    const version = await this.harness.newVersion(undefined, content, this.nameOf('v'));
+    expect(version.job.status, version.job.error).to.equal('succeeded');
+    return this.client.createTemplate(this.organizationID, {
+      ...settings,
+      name: this.nameOf('t'),
+      template_version_id: version.id,
+    });
+  }
+
+  newVersion(templateID: string, content: VersionContent = {}, name?: string): Promise<TemplateVersion> {
+    return this.harness.newVersion(templateID, content, name ?? this.nameOf('v'));
+  }
+
+  /** Makes a version and makes it the active one. */
+  async promoted(templateID: string, content: VersionContent = {}): Promise<TemplateVersion> {
+    const version = await this.newVersion(templateID, content);
+    await this.client.promoteTemplateVersion(templateID, version.id);
+    return version;
+  }
+
+  create(template: Template, body: Partial<CreateWorkspaceRequest> = {}): Promise<Workspace> {
+    return this.client.createWorkspace(this.owner, {
+      name: this.nameOf('w'),
+      template_id: template.id,
+      ...body,
+    });
+  }
+
+  /** A workspace whose first build has ended. */
+  async newWorkspace(template: Template, body: Partial<CreateWorkspaceRequest> = {}): Promise<Workspace> {
+    return this.settled((await this.create(template, body)).id);
+  }
+
+  settled(workspaceID: string): Promise<Workspace> {
+    return this.harness.until(
+      () => this.client.workspace(workspaceID, { includeDeleted: true }),
+      ({ latest_build }) => hasEnded(latest_build.job),
+    );
+  }
+
+  /** The build after it has ended. */
+  async build(
+    workspaceID: string,
+    transition: CreateBuildRequest['transition'],
+    body: Partial<CreateBuildRequest> = {},
+  ): Promise<WorkspaceBuild> {
+    await this.client.createBuild(workspaceID, { transition, ...body });
+    return (await this.settled(workspaceID)).latest_build;
+  }
+
+  async deleted(template: Template): Promise<Workspace> {
+    const { id } = await this.newWorkspace(template);
+    await this.build(id, 'delete');
+    return this.client.workspace(id, { includeDeleted: true });
+  }
+
+  /** Values of the latest build, by name. */
+  async values(workspaceID: string): Promise<Readonly<Record<string, string>>> {
+    const { latest_build } = await this.client.workspace(workspaceID);
+    const values = await this.client.buildParameters(latest_build.id);
+    return Object.fromEntries(values.map(({ name, value }) => [name, value]));
+  }
+}
+
+export function given(
+  values: Readonly<Record<string, string>>,
+): Pick<CreateBuildRequest & CreateWorkspaceRequest, 'rich_parameter_values'> {
+  return { rich_parameter_values: Object.entries(values).map(([name, value]) => ({ name, value })) };
+}
+
+export function hasEnded({ status }: ProvisionerJob): boolean {
+  return ['succeeded', 'failed', 'canceled'].includes(status);
+}
+
+export async function failure(call: Promise<unknown>): Promise<CoderError> {
+  const thrown: unknown = await call.then(
+    () => expect.fail('the call succeeded'),
+    (error: unknown) => error,
+  );
+  expect(thrown).to.be.instanceOf(CoderError);
+  return thrown as CoderError;
+}
+
+export async function expectFailure(
+  call: Promise<unknown>,
+  guard: (error: unknown) => boolean,
+): Promise<CoderError> {
+  const error = await failure(call);
+  expect(guard(error), `${guard.name}: ${error.kind}: ${error.message}`).to.equal(true);
+  return error;
+}
+
+/** The fields that Coder found fault with. */
+export function faults(error: CoderError): readonly string[] {
+  return error.validations.map(({ field }) => field);
+}
