@@ -21,6 +21,9 @@ export interface ControllerConfig {
   readonly retryBaseMs: number;
   readonly requestTimeoutMs: number;
   readonly leaseDurationMs: number;
+  readonly driftCooldownMs: number;
+  readonly driftBudget: number;
+  readonly deletionBudget: number;
   readonly httpHosts: readonly string[];
   readonly allowLoopback: boolean;
   readonly logLevel: LogLevel;
@@ -68,6 +71,24 @@ const FLAGS = {
     initial: '15s',
     help: 'after so long without a sign of life another replica takes over; whole seconds, at least 3s',
   },
+  'drift-cooldown': {
+    type: 'string',
+    value: 'DURATION',
+    initial: '5m',
+    help: 'wait before what somebody changed in Coder is set right again',
+  },
+  'drift-budget': {
+    type: 'string',
+    value: 'N',
+    initial: '3',
+    help: 'how often an hour that is done for one object',
+  },
+  'deletion-budget': {
+    type: 'string',
+    value: 'N',
+    initial: '20',
+    help: 'more deletions of workspaces in ten minutes than this, in one control plane, are held',
+  },
   'http-host': {
     type: 'string',
     value: 'HOST',
@@ -110,11 +131,14 @@ export function parseControllerConfig(
 ): ControllerConfig | 'help' {
   const values = parse(args);
   if (values.help === true) return 'help';
-  const text = (name: 'namespace' | 'listen' | 'log-level' | 'log-format' | 'workers'): string => {
+  const text = (name: 'namespace' | 'listen' | 'log-level' | 'log-format'): string => {
     const given = values[name];
     return given ?? FLAGS[name].initial;
   };
-  const duration = (name: 'retry-base' | 'request-timeout' | 'lease-duration', least: number): number => {
+  const duration = (
+    name: 'retry-base' | 'request-timeout' | 'lease-duration' | 'drift-cooldown',
+    least: number,
+  ): number => {
     const given = values[name] ?? FLAGS[name].initial;
     const ms = parseDuration(given);
     if (ms === undefined || ms < least) {
@@ -124,10 +148,18 @@ export function parseControllerConfig(
     }
     return ms;
   };
-  const workers = Number(text('workers'));
-  if (!Number.isInteger(workers) || workers < 1 || workers > 1000) {
-    throw new UsageError(`--workers ${text('workers')}: must be a whole number from 1 to 1000`);
-  }
+  const whole = (
+    name: 'workers' | 'drift-budget' | 'deletion-budget',
+    least: number,
+    most: number,
+  ): number => {
+    const given = values[name] ?? FLAGS[name].initial;
+    const number = /^\d+$/.test(given) ? Number(given) : NaN;
+    if (!(number >= least && number <= most)) {
+      throw new UsageError(`--${name} ${given}: must be a whole number from ${least} to ${most}`);
+    }
+    return number;
+  };
   const logLevel = logLevels.find((l) => l === text('log-level'));
   if (logLevel === undefined) {
     throw new UsageError(`--log-level ${text('log-level')}: must be one of ${logLevels.join(', ')}`);
@@ -142,10 +174,13 @@ export function parseControllerConfig(
     namespace: text('namespace'),
     identity: `${env['POD_NAME'] ?? hostname()}-${crypto.randomUUID()}`,
     listen: parseListen(text('listen')),
-    workers,
+    workers: whole('workers', 1, 1000),
     retryBaseMs: duration('retry-base', 1),
     requestTimeoutMs: duration('request-timeout', 100),
     leaseDurationMs: wholeSeconds(duration('lease-duration', 3_000)),
+    driftCooldownMs: duration('drift-cooldown', 0),
+    driftBudget: whole('drift-budget', 0, 32),
+    deletionBudget: whole('deletion-budget', 0, 100_000),
     httpHosts: values['http-host'] ?? [],
     allowLoopback: values['allow-loopback'] ?? false,
     logLevel,

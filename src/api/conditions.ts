@@ -1,5 +1,5 @@
 import type { CoderWorkspaceStatus } from './generated.ts';
-import type { DriftReason, Reason, ReconcilingReason, StalledReason } from './reasons.ts';
+import type { DriftReason, Reason, ReconcilingReason, StalledReason, SuspendedReason } from './reasons.ts';
 
 export type Condition = NonNullable<CoderWorkspaceStatus['conditions']>[number];
 export type ConditionStatus = Condition['status'];
@@ -21,6 +21,7 @@ export interface Verdict {
   readonly synced: Cause & { readonly status: ConditionStatus };
   readonly reconciling?: Cause<ReconcilingReason> | undefined;
   readonly stalled?: Cause<StalledReason> | undefined;
+  readonly suspended?: Cause<SuspendedReason> | undefined;
   readonly drifted?: Cause<DriftReason> | undefined;
 }
 
@@ -31,7 +32,7 @@ const LONGEST_MESSAGE = 2048;
  * The conditions that a verdict means, in a fixed order. `lastTransitionTime` moves only when a status changes, so
  * that an unchanged verdict gives an unchanged status and nothing is written.
  *
- * Ready and Synced are always there; Reconciling, Stalled and Drifted only while they are true. The rules are those of
+ * Ready and Synced are always there; Reconciling, Stalled, Suspended and Drifted only while they are true. The rules are those of
  * Flux's condition checker (github.com/fluxcd/pkg, runtime/conditions/check), so that kstatus reads them rightly.
  */
 export function conditionsOf(
@@ -49,6 +50,7 @@ export function conditionsOf(
   ];
   if (verdict.stalled !== undefined) wanted.push(['Stalled', 'True', verdict.stalled]);
   else if (verdict.reconciling !== undefined) wanted.push(['Reconciling', 'True', verdict.reconciling]);
+  if (verdict.suspended !== undefined) wanted.push(['Suspended', 'True', verdict.suspended]);
   if (verdict.drifted !== undefined) wanted.push(['Drifted', 'True', verdict.drifted]);
 
   return wanted.map(([type, status, cause]) => {

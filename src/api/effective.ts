@@ -1,4 +1,4 @@
-import type { CoderControlPlaneSpec } from './generated.ts';
+import type { CoderControlPlaneSpec, CoderWorkspaceSpec } from './generated.ts';
 import type { Origin } from './kinds.ts';
 
 /** How often everything in Coder is looked at when the control plane does not say. */
@@ -30,13 +30,34 @@ export interface DeletionChoice {
 }
 
 /**
- * What deleting an object means. Only what the operator created is ever deleted; an origin that is not known, as after
- * a restore without status, falls to the safe side.
+ * What deleting an object means. What the operator created is deleted unless it is to be kept; everything else, and
+ * what is of unknown origin as after a restore without status, only if both the object and the control plane say so.
+ *
+ * @param adoptedDeletion whether the control plane lets go of what the operator did not create.
  */
 export function deletionOf(
   wished: 'Delete' | 'Retain' | undefined,
   origin: Origin | undefined,
+  adoptedDeletion: boolean,
 ): DeletionChoice {
   if (origin === 'Created') return { policy: wished ?? 'Delete', overruled: false };
-  return { policy: 'Retain', overruled: wished === 'Delete' };
+  if (wished !== 'Delete') return { policy: 'Retain', overruled: false };
+  return adoptedDeletion ? { policy: 'Delete', overruled: false } : { policy: 'Retain', overruled: true };
+}
+
+/** Requests to Coder in a minute when the control plane does not say. */
+export const DEFAULT_REQUESTS_PER_MINUTE = 240;
+
+/** How long a build may take before it is reported, when the object does not say. */
+export const DEFAULT_BUILD_TIMEOUT_MS = 30 * 60_000;
+
+/** Milliseconds that a build may take before it is reported as taking too long. */
+export function buildTimeoutOf(spec: CoderWorkspaceSpec): number {
+  const wished = spec.buildTimeout === undefined ? undefined : parseDuration(spec.buildTimeout);
+  return wished ?? DEFAULT_BUILD_TIMEOUT_MS;
+}
+
+/** Whether what somebody changes in Coder is set right again. */
+export function isEnforced(spec: CoderWorkspaceSpec): boolean {
+  return spec.driftPolicy !== 'OnChange';
 }

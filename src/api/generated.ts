@@ -9,6 +9,23 @@ export interface CoderControlPlaneSpec {
   };
   /** How often everything in Coder is looked at, between 10s and 1h. Left out, it is 60s. Builds under way are followed much more closely than this. */
   readonly pollInterval?: string | undefined;
+  /** What of Coder may be managed through this control plane. What is outside of it is never touched. */
+  readonly scope?:
+    | {
+        /** Names of organizations. Left out or empty, all. */
+        readonly organizations?: readonly string[] | undefined;
+        /** Names of users whose workspaces may be managed. Left out or empty, all. */
+        readonly owners?: readonly string[] | undefined;
+      }
+    | undefined;
+  /** Whether deletionPolicy Delete counts for workspaces and templates that the operator did not create. Left out, it is Deny: those are kept. */
+  readonly adoptedDeletion?: 'Deny' | 'Allow' | undefined;
+  /** Requests to Coder in the long run, the fixed rhythm of looking aside. Left out, it is 240. */
+  readonly requestsPerMinute?: number | undefined;
+  /** Builds of workspaces that the operator has under way at the same time. Left out, there is no limit. */
+  readonly maxConcurrentBuilds?: number | undefined;
+  /** While true nothing in Coder is changed through this control plane. It is still looked at. */
+  readonly suspend?: boolean | undefined;
 }
 
 /** What the operator last saw. Only the operator writes it. */
@@ -30,9 +47,22 @@ export interface CoderControlPlaneStatus {
         readonly name: string;
       }
     | undefined;
+  /** When the token ends; written when it moves by more than a day. */
+  readonly tokenExpiresAt?: string | undefined;
+  /** What Coder holds within the scope. */
+  readonly counts?:
+    | {
+        /** Workspaces. */
+        readonly workspaces: number;
+        /** Templates. */
+        readonly templates: number;
+      }
+    | undefined;
+  /** Deletions that were asked for until then are not held back by their number. */
+  readonly deletionsReleasedAt?: string | undefined;
   /** The last value of the annotation coder.com/reconcile-requested-at that was acted upon. */
   readonly lastHandledReconcileAt?: string | undefined;
-  /** Ready and Synced always; Reconciling, Stalled and Drifted only while they are true. */
+  /** Ready and Synced always; Reconciling, Stalled, Suspended and Drifted only while they are true. */
   readonly conditions?:
     | readonly {
         /** Name of the condition. */
@@ -155,8 +185,60 @@ export interface CoderWorkspaceSpec {
   readonly templateName?: string | undefined;
   /** Whether the workspace shall run. Left out, starting and stopping it is not the operator's business. Coder starts every workspace that it creates, so a new one with false runs once and is then stopped. */
   readonly running?: boolean | undefined;
-  /** What deleting this object does to the workspace in Coder. Left out, it is Delete for a workspace that the operator created, and Retain for every other. Delete never removes a workspace that the operator did not create. */
+  /** UUID of the template version to build with, a pin. Left out together with templateVersionName, the version is not managed: Coder keeps that of the last build, unless updatePolicy is set. */
+  readonly templateVersionID?: string | undefined;
+  /** Name of the template version to build with; an alternative to templateVersionID. */
+  readonly templateVersionName?: string | undefined;
+  /** Values of the template's parameters. They are checked against the template version before anything is sent, and take effect with the next start, or at once with updatePolicy Restart. A parameter that is left out keeps the value that Coder has. */
+  readonly parameters?:
+    | readonly {
+        /** Name of the parameter. */
+        readonly name: string;
+        /** Its value, as a text: "4", "true", '["a","b"]'. */
+        readonly value?: string | undefined;
+        /** Where its value is, in the same namespace. */
+        readonly valueFrom?:
+          | {
+              /** A key of a Secret of the type coder.com/values; no other type is read. */
+              readonly secretKeyRef?:
+                | {
+                    /** Name of the Secret. */
+                    readonly name: string;
+                    /** Key in it. */
+                    readonly key: string;
+                  }
+                | undefined;
+              /** A key of a ConfigMap. */
+              readonly configMapKeyRef?:
+                | {
+                    /** Name of the ConfigMap. */
+                    readonly name: string;
+                    /** Key in it. */
+                    readonly key: string;
+                  }
+                | undefined;
+            }
+          | undefined;
+      }[]
+    | undefined;
+  /** Name of a preset of the template version, from which the workspace is created. It has no effect on a workspace that exists. */
+  readonly presetName?: string | undefined;
+  /** Milliseconds after a start until Coder stops the workspace by itself, in whole minutes. 0 means never. Left out, it is not managed. */
+  readonly ttlMillis?: number | undefined;
+  /** When Coder starts the workspace by itself: "CRON_TZ=Europe/Berlin 30 9 * * 1-5" (time zone, minute, hour, *, *, days of the week). Empty means never. Left out, it is not managed. */
+  readonly autostartSchedule?: string | undefined;
+  /** Whether a start by Coder takes the template's active version. Left out, it is not managed. */
+  readonly automaticUpdates?: 'Always' | 'Never' | undefined;
+  /** When a changed version or parameter takes effect: OnNextStart (effective when left out) waits for the next start; Restart stops and starts a workspace that runs because spec.running is true. When it is set and no version is pinned, the template's active version is followed in this way. */
+  readonly updatePolicy?: 'OnNextStart' | 'Restart' | undefined;
+  /** What happens when somebody changes in Coder what this object wishes. Enforce (effective when left out) sets it right again after a while, a few times an hour, and yields to Coder's own automation. OnChange carries each wish out once, and after that only reports. */
+  readonly driftPolicy?: 'Enforce' | 'OnChange' | undefined;
+  /** What deleting this object does to the workspace in Coder. Left out, it is Delete for a workspace that the operator created, and Retain for every other. Delete removes a workspace that the operator did not create only if the control plane's adoptedDeletion allows it. */
   readonly deletionPolicy?: 'Delete' | 'Retain' | undefined;
+  /** After so long a build is reported as taking too long, between 1m and 24h. It is not cancelled. Left out, it is 30m. */
+  readonly buildTimeout?: string | undefined;
+  /** While true nothing in Coder is changed on behalf of this object, its deletion included. It is still looked at. */
+  readonly suspend?: boolean | undefined;
 }
 
 /** What the operator last saw. Only the operator writes it. */
@@ -208,10 +290,79 @@ export interface CoderWorkspaceStatus {
         readonly startedAt?: string | undefined;
         /** When its job ended. */
         readonly completedAt?: string | undefined;
+        /** When Coder will stop the workspace, in steps of ten minutes. */
+        readonly deadline?: string | undefined;
         /** Why it failed, as Coder says it. */
         readonly error?: string | undefined;
       }
     | undefined;
+  /** The workspace's agents, by name; sixteen at most. */
+  readonly agents?:
+    | readonly {
+        /** Name of the agent. */
+        readonly name: string;
+        /** connecting, connected, disconnected or timeout. */
+        readonly status: string;
+        /** Such as starting, ready or off. */
+        readonly lifecycle?: string | undefined;
+      }[]
+    | undefined;
+  /** When somebody last used it, in steps of an hour. */
+  readonly lastUsedAt?: string | undefined;
+  /** When Coder made it dormant. */
+  readonly dormantAt?: string | undefined;
+  /** When Coder will delete it as long dormant. */
+  readonly deletingAt?: string | undefined;
+  /** What Coder has now for the fields of spec that can be set. */
+  readonly observed?:
+    | {
+        /** Milliseconds until Coder stops it; 0 is never. */
+        readonly ttlMillis?: number | undefined;
+        /** When Coder starts it; empty is never. */
+        readonly autostartSchedule?: string | undefined;
+        /** Always or Never. */
+        readonly automaticUpdates?: string | undefined;
+      }
+    | undefined;
+  /** The wishes of spec that were last carried out, by which a new wish is told from a change in Coder. */
+  readonly applied?:
+    | {
+        /** As in spec. */
+        readonly ttlMillis?: number | undefined;
+        /** As in spec. */
+        readonly autostartSchedule?: string | undefined;
+        /** As in spec. */
+        readonly automaticUpdates?: string | undefined;
+        /** Fields that Coder took without an error and without effect. */
+        readonly notHonoured?: readonly string[] | undefined;
+        /** Hash of the version and parameters that a build was last made for. */
+        readonly update?: string | undefined;
+      }
+    | undefined;
+  /** How the parameters that Coder has compare with the wished ones. */
+  readonly parameters?:
+    | {
+        /** Hash of what is wished. Values from Secrets enter it by the Secret's version. */
+        readonly wish: string;
+        /** The build that was compared. */
+        readonly build: number;
+        /** Parameters that have another value in Coder. */
+        readonly differing?: readonly string[] | undefined;
+      }
+    | undefined;
+  /** Settings that Coder refused, as long as the wish stays the same. */
+  readonly refusals?:
+    | readonly {
+        /** The field of spec. */
+        readonly field: string;
+        /** Why, as Coder says it. */
+        readonly message: string;
+      }[]
+    | undefined;
+  /** Since when Coder differs from a wish that will be set right. */
+  readonly driftedAt?: string | undefined;
+  /** When the operator set something right in the last hour. */
+  readonly corrections?: readonly string[] | undefined;
   /** How far the wish of spec.running has come. */
   readonly power?:
     | {
@@ -219,8 +370,10 @@ export interface CoderWorkspaceStatus {
         readonly running?: boolean | undefined;
         /** Pending until the wish was reached once. */
         readonly state: 'Pending' | 'Satisfied';
-        /** The build with which the wish was reached. */
+        /** The build that was made for the wish or with which it was reached. */
         readonly build?: number | undefined;
+        /** The newest build when the wish became known. Builds up to it are no failures of this wish. */
+        readonly after?: number | undefined;
       }
     | undefined;
   /** Tries at the same thing that failed in a row. They count for one spec and one version of the template; a change of either begins anew. */
@@ -257,11 +410,13 @@ export interface CoderWorkspaceStatus {
         readonly target?: string | undefined;
         /** The newest build before it. */
         readonly afterBuildNumber?: number | undefined;
+        /** The value that a setting is to get. */
+        readonly value?: string | undefined;
       }
     | undefined;
   /** The last value of the annotation coder.com/reconcile-requested-at that was acted upon. */
   readonly lastHandledReconcileAt?: string | undefined;
-  /** Ready and Synced always; Reconciling, Stalled and Drifted only while they are true. */
+  /** Ready and Synced always; Reconciling, Stalled, Suspended and Drifted only while they are true. */
   readonly conditions?:
     | readonly {
         /** Name of the condition. */

@@ -65,10 +65,15 @@ export const annotations = {
   reconcileRequestedAt: 'coder.com/reconcile-requested-at',
   /** On a control plane: the deployment id behind the URL that a person has accepted. */
   acceptDeployment: 'coder.com/accept-deployment',
+  /** On an object that is being deleted: its own uid lets go of it without Coder. */
+  forceRelease: 'coder.com/force-release',
 } as const;
 
 /** Label that tells our CRDs from another project's of the same name. */
 export const partOf = { key: 'app.kubernetes.io/part-of', value: 'coder-operator' } as const;
+
+/** The only type of Secret from which values are read: whoever writes a workspace must not get at Coder's token. */
+export const VALUES_SECRET_TYPE = 'coder.com/values';
 
 /** The only type of Secret from which a URL and token are read. */
 export const CREDENTIALS_SECRET_TYPE = 'coder.com/credentials';

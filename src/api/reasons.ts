@@ -18,6 +18,9 @@ export const stalledReasons = [
   'DeploymentMismatch',
   'OwnerNotMember',
   'SecretForbidden',
+  'InvalidParameters',
+  'RefusedByCoder',
+  'OutOfScope',
 ] as const;
 
 /** Why an object is Reconciling: work is under way, or it heals without a change of the spec. */
@@ -41,6 +44,10 @@ export const reconcilingReasons = [
   'NotVisibleInCoder',
   'WorkspacesExist',
   'InUse',
+  'CorrectingDrift',
+  'BuildTakesLong',
+  'WaitingForBuildSlot',
+  'DeletionHeld',
 ] as const;
 
 /** Why an object is Ready, or that nothing holds it back. */
@@ -64,7 +71,12 @@ export const notReadyReasons = [
   'Importing',
   'AgentsUnhealthy',
   'NotYetObserved',
+  'Updating',
+  'Suspended',
 ] as const;
+
+/** Why nothing in Coder is changed on behalf of an object. */
+export const suspendedReasons = ['SuspendedBySpec', 'SuspendedByControlPlane'] as const;
 
 /** In what way Coder differs from the wish, where we leave it so. */
 export const driftReasons = [
@@ -77,14 +89,24 @@ export const driftReasons = [
   'StartedByCoder',
   'BuildFailedInCoder',
   'RenamedInCoder',
+  'OwnerChangedInCoder',
   'ActiveVersionChanged',
+  'Dormant',
+  'QuotaExceeded',
+  'SettingsChanged',
+  'SettingsNotHonoured',
+  'ParametersChanged',
+  'VersionChanged',
+  'WaitsForNextStart',
 ] as const;
 
 export type StalledReason = (typeof stalledReasons)[number];
 export type ReconcilingReason = (typeof reconcilingReasons)[number];
 export type DriftReason = (typeof driftReasons)[number];
+export type SuspendedReason = (typeof suspendedReasons)[number];
 export type Reason =
   | StalledReason
+  | SuspendedReason
   | ReconcilingReason
   | (typeof readyReasons)[number]
   | (typeof notReadyReasons)[number]

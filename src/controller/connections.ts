@@ -1,17 +1,36 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Cause } from '../api/conditions.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { CoderClient } from '../coder/client.ts';
 import { CoderError } from '../coder/errors.ts';
+import { BuildSlots } from './buildslots.ts';
 import type { ConnectedFact, ConnectionFact } from './facts.ts';
 import { failureOf } from './failure.ts';
 import { Observer } from './observer/observer.ts';
+import { VersionCache } from './observer/versions.ts';
 
 /** A connection that was made, with what watches Coder through it. */
 export interface LiveConnection {
   readonly client: CoderClient;
   readonly observer: Observer;
+  /** What template versions ask for. */
+  readonly versions: VersionCache;
+  /** Who may build now. */
+  readonly slots: BuildSlots;
   readonly fact: ConnectedFact;
+}
+
+/** What a control plane's spec allows, whether or not Coder answers. */
+export type Permissions = Pick<ConnectedFact, 'scope' | 'adoptedDeletion' | 'suspended'>;
+
+/** A connection that works. */
+export interface NewConnection {
+  readonly client: CoderClient;
+  readonly fact: ConnectedFact;
+  readonly pollIntervalMs: number;
+  /** Builds of ours at the same time. Default: no limit. */
+  readonly maxConcurrentBuilds?: number | undefined;
 }
 
 export interface ConnectionsOptions {
@@ -21,7 +40,9 @@ export interface ConnectionsOptions {
   readonly signal: AbortSignal;
   /** Name of the control plane of a namespace, talked to or not. */
   readonly controlPlaneOf: (namespace: string) => string | undefined;
-  /** Told when a namespace's connection became usable or unusable. */
+  /** Whether the control plane of a namespace is suspended, as its object says at this very moment. */
+  readonly suspendedBySpec: (namespace: string) => boolean;
+  /** Told when a namespace's connection became usable or unusable, or allows something else than before. */
   readonly onChange: (namespace: string) => void;
   /** Told when everything in a namespace's Coder was looked at for the first time. */
   readonly onFirstLook: (namespace: string) => void;
@@ -29,6 +50,8 @@ export interface ConnectionsOptions {
   readonly onSuspicion: (namespace: string, controlPlane: string) => void;
   readonly onWorkspace: (namespace: string, workspaceID: string) => void;
   readonly onTemplate: (namespace: string, templateID: string) => void;
+  /** Told when an object that asked for a build may have it now. */
+  readonly onSlot: (namespace: string, objectKey: string) => void;
 }
 
 interface Observed extends LiveConnection {
@@ -61,14 +84,23 @@ export class Connections {
     if (entry === undefined) {
       return { state: this.#options.controlPlaneOf(namespace) === undefined ? 'none' : 'connecting' };
     }
-    if (entry.failure === undefined) return { state: 'ready', ...entry.live.fact };
+    const now = { suspended: this.isSuspended(namespace) };
+    if (entry.failure === undefined) return { state: 'ready', ...entry.live.fact, ...now };
     return {
       state: 'unavailable',
       controlPlane: entry.controlPlane,
       cause: entry.failure.cause,
       sinceMs: this.#options.clock.monotonic() - entry.failure.since,
-      ...(entry.live === undefined ? {} : { last: entry.live.fact }),
+      ...(entry.live === undefined ? {} : { last: { ...entry.live.fact, ...now } }),
     };
+  }
+
+  /**
+   * Asked right before each call that changes something in Coder. A person who suspends a control plane stops what was
+   * decided on already, too, so it is the object that answers and not the last look at it.
+   */
+  isSuspended(namespace: string): boolean {
+    return this.#options.suspendedBySpec(namespace);
   }
 
   /** The connection as it is or last was; deletions may use one whose Secret is gone. */
@@ -77,39 +109,38 @@ export class Connections {
   }
 
   /** The control plane answered as it should. A client that is the same as before goes on observing. */
-  connected(
-    namespace: string,
-    controlPlane: string,
-    connection: {
-      readonly client: CoderClient;
-      readonly fact: ConnectedFact;
-      readonly pollIntervalMs: number;
-    },
-  ): void {
+  connected(namespace: string, controlPlane: string, connection: NewConnection): void {
     const before = this.#entries.get(namespace);
-    const { client, fact, pollIntervalMs } = connection;
+    const { client, fact, pollIntervalMs, maxConcurrentBuilds } = connection;
     const goesOn = before?.live?.client === client && before.live.pollIntervalMs === pollIntervalMs;
     const live =
       before?.live !== undefined && goesOn
         ? { ...before.live, fact }
         : this.#observe(namespace, controlPlane, connection);
-    if (!goesOn) this.#end(before);
+    if (goesOn) live.slots.setLimit(maxConcurrentBuilds);
+    else this.#end(before);
     this.#entries.set(namespace, { controlPlane, live, failure: undefined });
-    if (before === undefined || before.failure !== undefined || !goesOn) this.#options.onChange(namespace);
+    const isSame = before?.failure === undefined && goesOn && isDeepStrictEqual(before.live.fact, fact);
+    if (!isSame) this.#options.onChange(namespace);
   }
 
   /**
    * The control plane cannot be used now. The last connection is kept, for deletions, unless another Coder answers in
    * its place: the token must not be sent there, neither by a deletion nor by the observer.
+   *
+   * @param permissions what the control plane allows now; left out, what it allowed before.
    */
-  failed(namespace: string, controlPlane: string, cause: Cause): void {
+  failed(namespace: string, controlPlane: string, cause: Cause, permissions?: Permissions): void {
     const before = this.#entries.get(namespace);
     const since = before?.failure?.since ?? this.#options.clock.monotonic();
     const isAnother = cause.reason === 'DeploymentMismatch';
     if (isAnother) this.#end(before);
-    const live = isAnother ? undefined : before?.live;
+    const last = isAnother ? undefined : before?.live;
+    const live = last === undefined ? undefined : { ...last, fact: { ...last.fact, ...permissions } };
     this.#entries.set(namespace, { controlPlane, live, failure: { cause, since } });
-    if (before?.failure?.cause.message !== cause.message) this.#options.onChange(namespace);
+    const isSame =
+      before?.failure?.cause.message === cause.message && isDeepStrictEqual(live?.fact, last?.fact);
+    if (!isSame) this.#options.onChange(namespace);
   }
 
   /** A call failed. When that is the connection's fault, the control plane is looked at, once. */
@@ -141,32 +172,36 @@ export class Connections {
 
   #end(entry: Entry | undefined): void {
     entry?.live?.stop.abort(new Error('the connection is not used any more'));
+    entry?.live?.slots.close();
   }
 
-  #observe(
-    namespace: string,
-    controlPlane: string,
-    connection: {
-      readonly client: CoderClient;
-      readonly fact: ConnectedFact;
-      readonly pollIntervalMs: number;
-    },
-  ): Observed {
-    const { clock, logger, signal, onWorkspace, onTemplate } = this.#options;
+  #observe(namespace: string, controlPlane: string, connection: NewConnection): Observed {
+    const { clock, logger, signal, onWorkspace, onTemplate, onFirstLook, onSlot } = this.#options;
+    const { client, fact, pollIntervalMs, maxConcurrentBuilds } = connection;
     const stop = new AbortController();
+    const slots = new BuildSlots({
+      clock,
+      userID: fact.userID,
+      limit: maxConcurrentBuilds,
+      onFree: (objectKey) => onSlot(namespace, objectKey),
+    });
     const observer = new Observer({
-      client: connection.client,
+      client,
       clock,
       logger: logger.child({ namespace, controlPlane }),
-      pollIntervalMs: connection.pollIntervalMs,
+      pollIntervalMs,
       onWorkspace: (id) => onWorkspace(namespace, id),
       onTemplate: (id) => onTemplate(namespace, id),
-      onFirstLook: () => this.#options.onFirstLook(namespace),
+      onRecord: (id, record) => slots.see(id, record),
+      onFirstLook: () => {
+        slots.open();
+        onFirstLook(namespace);
+      },
       onError: (error) => this.suspect(namespace, error),
     });
     observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
       logger.error('an observer ended', { namespace, controlPlane, error });
     });
-    return { ...connection, observer, stop };
+    return { client, fact, pollIntervalMs, observer, versions: new VersionCache({ client }), slots, stop };
   }
 }

@@ -6,16 +6,20 @@ import { isNotFound } from '../kube/errors.ts';
 import { objectKey } from '../kube/objects.ts';
 import { StatusWriter } from '../kube/status.ts';
 import type { Connections, LiveConnection } from './connections.ts';
-import { NotConnectedError } from './notconnected.ts';
+import type { Deletions } from './deletions.ts';
+import { NotConnectedError, SuspendedError } from './notconnected.ts';
 import type { PassWriter } from './pass.ts';
 import type { Settings } from './settings.ts';
 import type { StepEvent } from './step.ts';
+import type { ValueResolver } from './values.ts';
 
 /** What every reconciler of one term of leadership shares. */
 export interface Context {
   readonly kube: KubeClient;
   readonly writer: PassWriter;
   readonly connections: Connections;
+  readonly deletions: Deletions;
+  readonly values: ValueResolver;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -99,6 +103,17 @@ export function isTooEarly(context: Context, object: KubeObject): boolean {
   const namespace = object.metadata.namespace ?? '';
   const isReady = context.connections.fact(namespace).state === 'ready';
   return isReady && context.connections.live(namespace)?.observer.hasLooked === false;
+}
+
+/**
+ * A last look right before something is sent: whether this process still leads, and whether the control plane was
+ * suspended since the decision.
+ *
+ * @throws LeadershipLostError, SuspendedError. Nothing is sent then.
+ */
+export function assertMaySend(context: Context, namespace: string): void {
+  context.assertLeading();
+  if (context.connections.isSuspended(namespace)) throw new SuspendedError(namespace);
 }
 
 /** The connection of an object's namespace, working or as it last was. @throws NotConnectedError */

@@ -1,4 +1,10 @@
-import { controlPlanes, templates, workspaces, type CoderControlPlane } from '../api/kinds.ts';
+import {
+  controlPlanes,
+  templates,
+  workspaces,
+  type CoderControlPlane,
+  type CoderWorkspace,
+} from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
@@ -10,12 +16,16 @@ import { runWorkers, type HandlerResult, type WorkResult } from '../kube/workers
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
 import { isClaimedByAnother, isOlder, olderClaim } from './claims.ts';
 import { Connections } from './connections.ts';
+import { ConfigMaps } from './configmaps.ts';
 import { RememberingWriter, type Context } from './context.ts';
 import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
+import { Deletions } from './deletions.ts';
+import { readSecret } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { Rest } from './step.ts';
 import { held, type Stores } from './stores.ts';
 import { TemplateReconciler } from './template/reconcile.ts';
+import { referredConfigMaps, resolveValues } from './values.ts';
 import { Wakeups, parseKey } from './wakeups.ts';
 import { WorkspaceReconciler } from './workspace/reconcile.ts';
 
@@ -58,16 +68,40 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     clock,
     logger,
     signal,
-    controlPlaneOf: (namespace) => stores.controlPlanes.byIndex('namespace', namespace)[0]?.metadata.name,
+    controlPlaneOf: (namespace) => oldestControlPlane(stores, namespace)?.metadata.name,
+    suspendedBySpec: (namespace) => oldestControlPlane(stores, namespace)?.spec.suspend === true,
     onChange: (namespace) =>
       wakeups.connectionChanged(namespace, connections.live(namespace)?.observer.hasLooked ?? true),
-    onFirstLook: (namespace) => wakeups.connectionChanged(namespace, true),
+    onFirstLook: (namespace) => wakeups.firstLook(namespace),
     onSuspicion: (namespace, name) => wakeups.add(controlPlanes, `${namespace}/${name}`, priorities.change),
     onWorkspace: (namespace, id) => wakeups.workspaceChanged(namespace, id),
     onTemplate: (namespace, id) =>
       wakeups.templateChanged(namespace, id, connections.live(namespace)?.observer.template(id)),
+    onSlot: (_, key) => wakeups.add(workspaces, key, priorities.change),
+  });
+  const deletions = new Deletions({
+    clock,
+    budget: settings.deletionBudget,
+    deleting: (namespace) => stores.workspaces.byIndex('deleting', namespace),
+    releasedAt: (namespace) => oldestControlPlane(stores, namespace)?.status?.deletionsReleasedAt,
+  });
+  const configMaps = new ConfigMaps({
+    kube,
+    clock,
+    logger,
+    signal,
+    onChange: (namespace, name) => wakeups.configMapChanged(namespace, name),
   });
   const context: Context = {
+    deletions,
+    values: {
+      resolve: (namespace, items) =>
+        resolveValues(items, {
+          namespace,
+          secret: (name) => readSecret(kube, namespace, name, { signal }),
+          configMap: (name) => configMaps.read(namespace, name),
+        }),
+    },
     kube,
     writer,
     connections,
@@ -110,10 +144,17 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     stores.workspaces.subscribe((event) => {
       if (event.type === 'deleted')
         forget(workspaces, event.object, () => workspaceReconciler.forget(event.object));
+      referToConfigMaps(event.object, event.type === 'deleted');
       wakeups.workspaceEvent(event);
     }),
   ];
+  for (const object of stores.workspaces.list()) referToConfigMaps(object, false);
   wakeups.everything();
+
+  function referToConfigMaps(object: CoderWorkspace, isGone: boolean): void {
+    const names = isGone ? [] : referredConfigMaps(object.spec.parameters);
+    configMaps.refer(object.metadata.namespace ?? '', objectKey(object), names);
+  }
 
   function forget(resource: ResourceType, object: KubeObject, more: () => void): void {
     writer.forget(resource, object);
@@ -161,6 +202,8 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   } finally {
     for (const stop of unsubscribe) stop();
     connections.close();
+    configMaps.close();
+    controlPlaneReconciler.close();
     queue.shutDown();
   }
 }
@@ -173,11 +216,25 @@ function asResult(rest: Rest | undefined): HandlerResult | undefined {
         requeueAfterMs: rest.afterMs,
         priority: rest.afterMs > 5_000 ? priorities.requeue : priorities.change,
       };
+    case 'build':
+      return rest.afterMs === undefined
+        ? undefined
+        : { requeueAfterMs: rest.afterMs, priority: priorities.requeue };
     case 'backoff':
       return { backoff: true, priority: priorities.requeue };
     default:
       return undefined;
   }
+}
+
+/** The one that counts in a namespace. */
+function oldestControlPlane(stores: Stores, namespace: string): CoderControlPlane | undefined {
+  return stores.controlPlanes
+    .byIndex('namespace', namespace)
+    .reduce<CoderControlPlane | undefined>(
+      (oldest, one) => (oldest !== undefined && isOlder(oldest, one) ? oldest : one),
+      undefined,
+    );
 }
 
 function olderControlPlane(stores: Stores, object: CoderControlPlane): string | undefined {

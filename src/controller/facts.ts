@@ -1,12 +1,25 @@
 import type { Cause } from '../api/conditions.ts';
 
-/** A Coder server that an object may talk to. */
+/** What of Coder may be managed; empty lists mean all. */
+export interface Scope {
+  readonly organizations: readonly string[];
+  readonly owners: readonly string[];
+}
+
+/** A Coder server that an object may talk to, and what the control plane lets it do there. */
 export interface ConnectedFact {
   readonly deploymentID: string;
   /** UUID of the operator's own Coder user: what it initiated is told by this, never by a name. */
   readonly userID: string;
   /** Where Coder's pages are, without a slash at the end. */
   readonly url: string;
+  /** A person has accepted this deployment by annotation: what is bound to another one may be bound anew. */
+  readonly isAccepted: boolean;
+  readonly scope: Scope;
+  /** Whether `deletionPolicy: Delete` counts for what the operator did not create. */
+  readonly adoptedDeletion: boolean;
+  /** Nothing in Coder may be changed through this control plane now. */
+  readonly suspended: boolean;
 }
 
 /** What is known about the control plane of an object's namespace. */

@@ -6,3 +6,10 @@ export class NotConnectedError extends CoderError {
     super('Unreachable', `The control plane of the namespace ${namespace} has just been disconnected`);
   }
 }
+
+/** The control plane was suspended between the decision and the call. Nothing was sent. */
+export class SuspendedError extends CoderError {
+  constructor(namespace: string) {
+    super('Aborted', `The control plane of the namespace ${namespace} has just been suspended`);
+  }
+}

@@ -38,7 +38,7 @@ export interface PassOptions<Input extends PassInput<Status>, Fact extends strin
   /** Carries an operation out and gives the input that holds what came of it. @throws CoderError */
   readonly perform: (input: Input, operation: Operation) => Promise<Input>;
   /** Details of an announcement: what the operation acts on. */
-  readonly announce: (operation: Operation) => Pick<PendingOperation, 'type' | 'target' | 'afterBuildNumber'>;
+  readonly announce: (operation: Operation) => Omit<PendingOperation, 'id' | 'at' | 'epoch'>;
   /** What to say after a call failed. */
   readonly onFailure: (
     input: Input,

@@ -1,9 +1,12 @@
 import { deletionOf } from '../api/effective.ts';
-import type { Origin } from '../api/kinds.ts';
-import type { BeginningInput } from './beginning.ts';
+import { annotations, type Origin } from '../api/kinds.ts';
+import { outsideOf, type BeginningInput, type ScopedName } from './beginning.ts';
 import { usableForDeletion, type ConnectedFact } from './facts.ts';
 import { reconciling, stalled, type CommonStatus, type ReportStep } from './report.ts';
 import { untilWoken, withBackoff, type Step } from './step.ts';
+
+/** What a person can do with an object whose thing cannot be deleted now. */
+export const WAYS_OUT = `or let go of it with spec.deletionPolicy Retain (or, without Coder, with the annotation ${annotations.forceRelease}: <metadata.uid of this object>)`;
 
 /** The part of a status that decides what may be deleted. */
 export interface RemovableStatus extends CommonStatus {
@@ -26,6 +29,7 @@ export interface RemovalInput<Status extends RemovableStatus> extends BeginningI
 
 export interface Removal {
   readonly thing: 'workspace' | 'template';
+  readonly name: ScopedName;
   /** What it is called in Coder, for messages. */
   readonly label: string;
   readonly finalizer: string;
@@ -60,10 +64,27 @@ export function beforeRemoval<Status extends RemovableStatus>(
   if (!removal.isCreating && status.id === undefined) {
     return done(release('Nothing in Coder is bound to this object', 'Released'));
   }
+  if (object.metadata.annotations?.[annotations.forceRelease] === object.metadata.uid) {
+    const message = `Let go of the ${thing} ${label} by the annotation ${annotations.forceRelease}, without asking Coder: it may still be there`;
+    return done({
+      do: 'finalizer',
+      present: false,
+      event: { type: 'Warning', reason: 'ForceReleased', message },
+    });
+  }
+  const coder = usableForDeletion(facts.connection);
   // What is being created will be of our making: only the wish to keep it counts then.
   const origin = removal.isCreating ? 'Created' : status.origin;
-  if (deletionOf(object.spec.deletionPolicy, origin).policy === 'Retain') {
+  const adoptedDeletion = coder?.adoptedDeletion ?? false;
+  // Without a connection it is not known what the control plane allows: what was adopted waits if it asks for deletion.
+  const isUndecided = coder === undefined && origin !== 'Created' && object.spec.deletionPolicy === 'Delete';
+  if (!isUndecided && deletionOf(object.spec.deletionPolicy, origin, adoptedDeletion).policy === 'Retain') {
     return done(release(`Kept the ${thing} ${label} in Coder`, 'Retained'));
+  }
+  if (coder !== undefined && outsideOf(coder.scope, removal.name) !== undefined) {
+    return done(
+      release(`Kept the ${thing} ${label} in Coder: it is out of the control plane's scope`, 'Retained'),
+    );
   }
   const older = status.id === undefined ? undefined : facts.claimedBy(status.id);
   if (older !== undefined) {
@@ -77,13 +98,17 @@ export function beforeRemoval<Status extends RemovableStatus>(
     return done(release(`Kept the ${thing} ${label} in Coder: the CRD itself is being removed`, 'Retained'));
   }
   if (facts.connection.state === 'connecting') return done({ do: 'report', status, rest: untilWoken });
-  const coder = usableForDeletion(facts.connection);
   if (coder === undefined) return done(unreachable(input, status, thing));
   if (status.deploymentID !== undefined && status.deploymentID !== coder.deploymentID) {
+    if (coder.isAccepted) {
+      return done(
+        release(`The ${thing} ${label} is in another Coder deployment than the accepted one`, 'Released'),
+      );
+    }
     return done(
       stalled(input, status, {
         reason: 'DeploymentMismatch',
-        message: `The ${thing} belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, or set spec.deletionPolicy to Retain to let go of the ${thing}`,
+        message: `The ${thing} belongs to the Coder deployment ${status.deploymentID}, but the control plane reaches ${coder.deploymentID}. Point it back, ${WAYS_OUT}`,
       }),
     );
   }
@@ -100,7 +125,7 @@ function unreachable<Status extends RemovableStatus>(
     connection.state === 'unavailable'
       ? `the control plane ${connection.controlPlane} is not ready: ${connection.cause.message}`
       : 'there is no CoderControlPlane in the namespace';
-  const message = `The ${thing} cannot be deleted in Coder: ${why}. Mend that, or set spec.deletionPolicy to Retain to let go of it`;
+  const message = `The ${thing} cannot be deleted in Coder: ${why}. Mend that, ${WAYS_OUT}`;
   return reconciling(input, status, { reason: 'ControlPlaneNotReady', message }, withBackoff, {
     ready: { reason: 'Deleting', message },
     synced: { status: 'False', reason: 'ControlPlaneNotReady', message },

@@ -8,8 +8,8 @@ import {
 } from '../api/conditions.ts';
 import { annotations } from '../api/kinds.ts';
 import type { KubeObject } from '../api/meta.ts';
-import type { ReconcilingReason, StalledReason } from '../api/reasons.ts';
-import type { ConnectionFact } from './facts.ts';
+import type { ReconcilingReason, StalledReason, SuspendedReason } from '../api/reasons.ts';
+import { usableForDeletion, type ConnectionFact } from './facts.ts';
 import type { Settings } from './settings.ts';
 import { after, untilWoken, type Rest, type Step, type StepEvent } from './step.ts';
 
@@ -24,6 +24,8 @@ export interface CommonStatus {
 export interface CommonInput<Status extends CommonStatus> {
   readonly object: KubeObject & { readonly status?: Status };
   readonly now: Date;
+  /** Why nothing in Coder may be changed on behalf of the object now; every status says so while it lasts. */
+  readonly suspended?: Cause<SuspendedReason> | undefined;
 }
 
 export type ReportStep<Status> = Extract<Step<never, never, Status>, { do: 'report' }>;
@@ -48,6 +50,11 @@ export function newRequest(input: CommonInput<CommonStatus>): string | undefined
   return requested === input.object.status?.lastHandledReconcileAt ? undefined : requested;
 }
 
+/** What stays of a status when its object is to be bound anew. */
+export function unboundStatus({ lastHandledReconcileAt, conditions }: CommonStatus): CommonStatus {
+  return { lastHandledReconcileAt, conditions };
+}
+
 /** The value of that annotation as a status can hold it. */
 export function requestOf(object: KubeObject): string | undefined {
   const requested = object.metadata.annotations?.[annotations.reconcileRequestedAt];
@@ -64,7 +71,12 @@ export function withVerdict<Status extends CommonStatus>(
   return {
     ...status,
     observedGeneration: generation,
-    conditions: conditionsOf(verdict, input.object.status?.conditions, generation, input.now),
+    conditions: conditionsOf(
+      { ...verdict, suspended: verdict.suspended ?? input.suspended },
+      input.object.status?.conditions,
+      generation,
+      input.now,
+    ),
   };
 }
 
@@ -113,6 +125,51 @@ export function stalled<Status extends CommonStatus>(
     stalled: cause,
   };
   return report(input, status, verdict, rest, warning(input, 'Stalled', cause));
+}
+
+/**
+ * A step that changes something in Coder; while the object is suspended, the report that it waits instead.
+ *
+ * @param unsent the status without anything that only the step would make true.
+ */
+export function unlessSuspended<Fact, Operation, Status extends CommonStatus>(
+  input: CommonInput<CommonStatus>,
+  step: Extract<Step<Fact, Operation, Status>, { do: 'write' }>,
+  unsent: Status,
+): Extract<Step<Fact, Operation, Status>, { do: 'write' | 'report' }> {
+  if (input.suspended === undefined) return step;
+  const what =
+    findCondition(step.status.conditions, 'Ready')?.message ?? 'Something in Coder is to be changed';
+  return report(
+    input,
+    unsent,
+    {
+      ready: {
+        status: 'False',
+        reason: 'Suspended',
+        message: `Not done while suspended: ${what}. ${input.suspended.message}`,
+      },
+      synced,
+    },
+    untilWoken,
+  );
+}
+
+/** Why nothing in Coder may be changed on behalf of an object now, if that is so. */
+export function suspensionOf(
+  suspend: boolean | undefined,
+  connection: ConnectionFact,
+): Cause<SuspendedReason> | undefined {
+  if (suspend === true) {
+    return { reason: 'SuspendedBySpec', message: 'spec.suspend is true: set it to false, and this goes on' };
+  }
+  const coder = usableForDeletion(connection);
+  return coder?.suspended === true
+    ? {
+        reason: 'SuspendedByControlPlane',
+        message: 'spec.suspend of the control plane is true: set it to false, and this goes on',
+      }
+    : undefined;
 }
 
 /** There is no control plane in the namespace, or it cannot be used now. */
@@ -170,12 +227,18 @@ export function overruledWarning(
   return {
     type: 'Warning',
     reason: 'Retained',
-    message: `deletionPolicy Delete does not count: the operator did not create this ${thing} and will keep it`,
+    message: `deletionPolicy Delete does not count: the operator did not create this ${thing} and will keep it, unless the control plane's adoptedDeletion is Allow`,
   };
 }
 
 /** Causes that belong to the ordinary course of things, and are no event. */
-const QUIET = new Set<string>(['Progressing', 'WaitingForBuild', 'WaitingForImport', 'OutcomeUnknown']);
+const QUIET = new Set<string>([
+  'Progressing',
+  'WaitingForBuild',
+  'WaitingForImport',
+  'OutcomeUnknown',
+  'WaitingForBuildSlot',
+]);
 
 /** A Warning for a cause that the object did not carry before: events tell changes, not states. */
 function warning(input: CommonInput<CommonStatus>, type: string, cause: Cause): StepEvent | undefined {

@@ -6,7 +6,19 @@ export interface Settings {
   readonly requestTimeoutMs: number;
   /** For so long an object keeps saying what was true before Coder became unreachable. */
   readonly stalenessMs: number;
+  /** So long after somebody changed something in Coder it is set right again. */
+  readonly driftCooldownMs: number;
+  /** At most so often an hour, for one object; 0 sets nothing right. */
+  readonly driftBudget: number;
+  /** More deletions of workspaces in ten minutes than this, in one control plane, are held. */
+  readonly deletionBudget: number;
 }
+
+/** The time in which corrections of drift are counted. */
+export const DRIFT_WINDOW_MS = 3_600_000;
+
+/** The time in which deletions are counted. */
+export const DELETION_WINDOW_MS = 600_000;
 
 /** Tries at the same build, version or call before a person has to change something. */
 export const MOST_FAILURES = 5;

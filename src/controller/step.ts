@@ -27,7 +27,12 @@ export type Rest =
   /** After a time that grows with each pass that ends in the same way. */
   | { readonly until: 'backoff' }
   /** The observer follows the build and wakes the object when it moves on. */
-  | { readonly until: 'build'; readonly workspaceID: string };
+  | {
+      readonly until: 'build';
+      readonly workspaceID: string;
+      /** Look again after this time even if the build does not move. */
+      readonly afterMs?: number | undefined;
+    };
 
 /** Something worth a Kubernetes event. */
 export interface StepEvent {

@@ -10,6 +10,7 @@ import {
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Logger } from '../base/logger.ts';
 import { Store } from '../kube/store.ts';
+import { referredConfigMaps } from './values.ts';
 
 /** What the API server holds of our kinds. */
 export interface Stores {
@@ -24,10 +25,14 @@ export function createStores(logger: Logger): Stores {
   const namespace = (object: KubeObject): readonly string[] => [object.metadata.namespace ?? ''];
   const id = (object: { readonly status?: { readonly id?: string | undefined } }): readonly string[] =>
     object.status?.id === undefined ? [] : [object.status.id];
+  const deleting = (object: KubeObject): readonly string[] =>
+    object.metadata.deletionTimestamp === undefined ? [] : namespace(object);
+  const configMap = ({ metadata, spec }: CoderWorkspace): readonly string[] =>
+    referredConfigMaps(spec.parameters).map((name) => `${metadata.namespace ?? ''}/${name}`);
   const stores = {
     controlPlanes: new Store<CoderControlPlane>({ logger, indexers: { namespace } }),
     templates: new Store<CoderTemplate>({ logger, indexers: { namespace, id } }),
-    workspaces: new Store<CoderWorkspace>({ logger, indexers: { namespace, id } }),
+    workspaces: new Store<CoderWorkspace>({ logger, indexers: { namespace, id, deleting, configMap } }),
   };
   return {
     ...stores,

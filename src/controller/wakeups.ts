@@ -49,14 +49,20 @@ export class Wakeups {
   }
 
   controlPlaneEvent(event: StoreEvent<CoderControlPlane>): void {
+    const namespace = event.object.metadata.namespace ?? '';
     // The next oldest one takes over when one goes, so all of the namespace are looked at.
     if (event.type !== 'modified') {
-      const namespace = event.object.metadata.namespace ?? '';
-      const others = this.#options.stores.controlPlanes.byIndex('namespace', namespace);
-      for (const other of others) this.#wake(controlPlanes, other, priorities.change);
+      this.#wakeControlPlanes(namespace);
       return;
     }
     this.#wakeUnlessOwn(controlPlanes, event.object);
+    // Deletions that were held may go on; it is our own write that says so.
+    const released = event.object.status?.deletionsReleasedAt;
+    if (released !== undefined && released !== event.previous?.status?.deletionsReleasedAt) {
+      for (const object of this.#options.stores.workspaces.byIndex('deleting', namespace)) {
+        this.#wake(workspaces, object, priorities.change);
+      }
+    }
   }
 
   templateEvent(event: StoreEvent<CoderTemplate>): void {
@@ -102,10 +108,23 @@ export class Wakeups {
     }
   }
 
+  /** Everything in a Coder was looked at once. The control plane says how much that is. */
+  firstLook(namespace: string): void {
+    this.#wakeControlPlanes(namespace);
+    this.connectionChanged(namespace, true);
+  }
+
   /** A workspace changed in Coder. */
   workspaceChanged(namespace: string, id: string): void {
     for (const object of this.#options.stores.workspaces.byIndex('id', id)) {
       if (object.metadata.namespace === namespace) this.#wake(workspaces, object, priorities.change);
+    }
+  }
+
+  /** A ConfigMap changed, or can be read at last: that concerns the objects whose values come from it. */
+  configMapChanged(namespace: string, name: string): void {
+    for (const object of this.#options.stores.workspaces.byIndex('configMap', `${namespace}/${name}`)) {
+      this.#wake(workspaces, object, priorities.change);
     }
   }
 
@@ -145,7 +164,10 @@ export class Wakeups {
     const before = event.type === 'deleted' ? has(event.object) : has(event.previous);
     const after = event.type !== 'deleted' && has(event.object);
     if (before === after && event.type !== 'deleted') return;
-    const namespace = event.object.metadata.namespace ?? '';
+    this.#wakeControlPlanes(event.object.metadata.namespace ?? '');
+  }
+
+  #wakeControlPlanes(namespace: string): void {
     for (const object of this.#options.stores.controlPlanes.byIndex('namespace', namespace)) {
       this.#wake(controlPlanes, object, priorities.change);
     }
@@ -168,6 +190,7 @@ function isWaiting({ metadata, status }: CoderTemplate | CoderWorkspace): boolea
     status.observedGeneration !== metadata.generation ||
     status.pendingOperation !== undefined ||
     ('pendingVersion' in status && status.pendingVersion !== undefined) ||
-    ('power' in status && status.power?.state === 'Pending')
+    ('power' in status && status.power?.state === 'Pending') ||
+    ('driftedAt' in status && status.driftedAt !== undefined)
   );
 }

@@ -7,6 +7,7 @@ import {
   readyReasons,
   reconcilingReasons,
   stalledReasons,
+  suspendedReasons,
 } from '../../src/api/reasons.ts';
 
 /** The part of any status of ours that kstatus and Flux read. */
@@ -18,10 +19,12 @@ export interface ConditionedStatus {
 const reconcilingWords = new Set<string>(reconcilingReasons);
 const stalledWords = new Set<string>(stalledReasons);
 const driftWords = new Set<string>(driftReasons);
+const suspendedWords = new Set<string>(suspendedReasons);
 const readyWords = new Set<string>(readyReasons);
 const allWords = new Set<string>([
   ...reconcilingReasons,
   ...stalledReasons,
+  ...suspendedReasons,
   ...driftReasons,
   ...readyReasons,
   ...notReadyReasons,
@@ -87,6 +90,7 @@ function assertWords(condition: Condition, shown: string): void {
   expect(allWords.has(reason), `${reason} is one of the reasons: ${shown}`).to.equal(true);
   if (type === 'Reconciling') expect(reconcilingWords.has(reason), `of Reconciling: ${shown}`).to.equal(true);
   if (type === 'Stalled') expect(stalledWords.has(reason), `of Stalled: ${shown}`).to.equal(true);
+  if (type === 'Suspended') expect(suspendedWords.has(reason), `of Suspended: ${shown}`).to.equal(true);
   if (type === 'Drifted') expect(driftWords.has(reason), `of Drifted: ${shown}`).to.equal(true);
   if (type === 'Ready' || type === 'Synced') {
     expect(readyWords.has(reason), `${reason} goes with ${type}=${status}: ${shown}`).to.equal(

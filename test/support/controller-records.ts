@@ -1,5 +1,5 @@
 import type { CoderTemplate, CoderWorkspace, PendingOperation } from '../../src/api/kinds.ts';
-import type { ConnectionFact, TimedSighting } from '../../src/controller/facts.ts';
+import type { ConnectedFact, ConnectionFact, TimedSighting } from '../../src/controller/facts.ts';
 import type { BuildRecord, WorkspaceRecord } from '../../src/controller/observer/record.ts';
 import type { Step } from '../../src/controller/step.ts';
 import type {
@@ -23,6 +23,7 @@ export const connected: ConnectionFact = {
   deploymentID: DEPLOYMENT,
   userID: OPERATOR.id,
   url: 'https://coder.example.com',
+  ...allowing(),
 };
 
 /** A control plane that cannot be used now. */
@@ -34,7 +35,17 @@ export function unavailable(sinceMs = 0, last?: Parameters<typeof withLast>[0]):
 function withLast(last: { readonly deploymentID: string } | undefined): object {
   return last === undefined
     ? {}
-    : { last: { userID: OPERATOR.id, url: 'https://coder.example.com', ...last } };
+    : { last: { userID: OPERATOR.id, url: 'https://coder.example.com', ...allowing(), ...last } };
+}
+
+/** What a control plane allows that says nothing about it. */
+export function allowing(): Pick<ConnectedFact, 'isAccepted' | 'scope' | 'adoptedDeletion' | 'suspended'> {
+  return {
+    isAccepted: false,
+    scope: { organizations: [], owners: [] },
+    adoptedDeletion: false,
+    suspended: false,
+  };
 }
 
 export function build(parts: Partial<BuildRecord> = {}): BuildRecord {
@@ -49,8 +60,10 @@ export function build(parts: Partial<BuildRecord> = {}): BuildRecord {
     initiatorID: OPERATOR.id,
     templateVersionID: VERSION_ID,
     templateVersionName: 'one',
+    createdAt: NOW.toISOString(),
     startedAt: undefined,
     completedAt: undefined,
+    deadline: undefined,
     error: jobStatus === 'failed' ? 'terraform says no' : undefined,
     ...parts,
   };
@@ -69,8 +82,16 @@ export function workspaceRecord(parts: Partial<WorkspaceRecord> = {}): Workspace
     templateID: TEMPLATE_ID,
     templateName: 'docker',
     templateActiveVersionID: VERSION_ID,
+    isPrebuild: false,
     outdated: false,
     healthy: true,
+    ttlMillis: 0,
+    autostartSchedule: '',
+    automaticUpdates: 'Never',
+    lastUsedAt: undefined,
+    dormantAt: undefined,
+    deletingAt: undefined,
+    agents: [],
     build: build(),
     ...parts,
   };
@@ -114,6 +135,7 @@ export const creatable: Partial<WorkspaceFacts> = {
   template: {
     template: { id: TEMPLATE_ID, organizationID: ORGANIZATION.id, activeVersionID: VERSION_ID },
   },
+  definitions: { state: 'known', versionID: VERSION_ID, parameters: [] },
 };
 
 export function pendingOperation(parts: Partial<PendingOperation> = {}): PendingOperation {
@@ -137,7 +159,14 @@ export function workspaceInput(
       spec: parts.spec ?? { templateName: 'docker' },
       ...(parts.status === undefined ? {} : { status: parts.status }),
     },
-    facts: { connection: connected, claimedBy: () => undefined, isClaimedByAnother: () => false, ...facts },
+    facts: {
+      connection: connected,
+      claimedBy: () => undefined,
+      isClaimedByAnother: () => false,
+      heldDeletions: () => undefined,
+      buildSlot: 'granted',
+      ...facts,
+    },
     pendingForMs,
     now: NOW,
     settings: SETTINGS,

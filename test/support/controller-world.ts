@@ -6,18 +6,31 @@ import type {
 } from '../../src/api/generated.ts';
 import type { KubeObject } from '../../src/api/meta.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import type { ConfigMap } from '../../src/controller/configmaps.ts';
 import { Connections } from '../../src/controller/connections.ts';
 import type { Context } from '../../src/controller/context.ts';
+import { Deletions } from '../../src/controller/deletions.ts';
+import type { ConnectedFact } from '../../src/controller/facts.ts';
+import type { Secret } from '../../src/controller/secrets.ts';
 import type { Settings } from '../../src/controller/settings.ts';
 import type { Rest, StepEvent } from '../../src/controller/step.ts';
 import { TemplateReconciler } from '../../src/controller/template/reconcile.ts';
+import { resolveValues } from '../../src/controller/values.ts';
 import { WorkspaceReconciler } from '../../src/controller/workspace/reconcile.ts';
 import { isConflict, isNotFound } from '../../src/kube/errors.ts';
 import { FakeClock, settle } from './clock.ts';
-import { DEPLOYMENT, OPERATOR, SimulatedCoder } from './controller-coder.ts';
+import type { VersionContent } from './coder/definitions.ts';
+import { DEPLOYMENT, OPERATOR, ORGANIZATION, SimulatedCoder } from './controller-coder.ts';
 import { HeldObject } from './controller-kube.ts';
 
-export const SETTINGS: Settings = { retryBaseMs: 60_000, requestTimeoutMs: 30_000, stalenessMs: 600_000 };
+export const SETTINGS: Settings = {
+  retryBaseMs: 60_000,
+  requestTimeoutMs: 30_000,
+  stalenessMs: 600_000,
+  driftCooldownMs: 300_000,
+  driftBudget: 3,
+  deletionBudget: 20,
+};
 
 const POLL_MS = 600_000;
 
@@ -34,9 +47,21 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
   readonly coder = new SimulatedCoder(this.clock);
   readonly kube: HeldObject<Spec, Status>;
   readonly events: StepEvent[] = [];
+  /** Of the object's namespace, by name; 'forbidden' for one that may not be read. */
+  readonly secrets = new Map<string, Secret | 'forbidden'>();
+  readonly configMaps = new Map<string, ConfigMap | 'forbidden'>();
   /** Name of an older object that is bound to the same thing in Coder. */
   older: string | undefined;
   isLeading = true;
+  /** What the control plane allows; `connect` makes a change known. */
+  control: Partial<ConnectedFact> = {};
+  /** `spec.suspend` of the control plane, known at once. */
+  suspended = false;
+  maxConcurrentBuilds: number | undefined;
+  /** Until when deletions were released by a person. */
+  releasedAt: string | undefined;
+  /** Other objects of the namespace that are being deleted. */
+  deletingToo: readonly KubeObject[] = [];
   connections: Connections;
   readonly #make: (context: Context) => Reconciler;
   #reconciler: Reconciler;
@@ -92,7 +117,17 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
   connect(): void {
     this.connections.connected('team', 'coder', {
       client: this.coder.client,
-      fact: { deploymentID: DEPLOYMENT, userID: OPERATOR.id, url: 'https://coder.example.com' },
+      fact: {
+        deploymentID: DEPLOYMENT,
+        userID: OPERATOR.id,
+        url: 'https://coder.example.com',
+        isAccepted: false,
+        scope: { organizations: [], owners: [] },
+        adoptedDeletion: false,
+        suspended: false,
+        ...this.control,
+      },
+      maxConcurrentBuilds: this.maxConcurrentBuilds,
       pollIntervalMs: POLL_MS,
     });
   }
@@ -104,17 +139,36 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
       logger: silentLogger,
       signal: this.#stop.signal,
       controlPlaneOf: () => 'coder',
+      suspendedBySpec: () => this.suspended,
       onChange: () => undefined,
       onFirstLook: () => undefined,
       onSuspicion: () => undefined,
       onWorkspace: () => undefined,
       onTemplate: () => undefined,
+      onSlot: () => undefined,
     });
     this.connect();
     const context: Context = {
       kube: this.kube.client,
       writer: this.kube.writer,
       connections: this.connections,
+      values: {
+        resolve: (namespace, items) =>
+          resolveValues(items, {
+            namespace,
+            secret: (name) => Promise.resolve(this.secrets.get(name)),
+            configMap: (name) => Promise.resolve(this.configMaps.get(name)),
+          }),
+      },
+      deletions: new Deletions({
+        clock: this.clock,
+        budget: SETTINGS.deletionBudget,
+        deleting: () => [
+          ...(this.kube.object?.metadata.deletionTimestamp === undefined ? [] : [this.kube.object]),
+          ...this.deletingToo,
+        ],
+        releasedAt: () => this.releasedAt,
+      }),
       settings: SETTINGS,
       clock: this.clock,
       logger: silentLogger,
@@ -136,6 +190,7 @@ export type TemplateWorld = World<CoderTemplateSpec, CoderTemplateStatus>;
 export function workspaceWorld(
   spec: CoderWorkspaceSpec = { templateName: 'docker' },
   metadata: Partial<KubeObject['metadata']> = {},
+  content: VersionContent = {},
 ): WorkspaceWorld {
   const world: WorkspaceWorld = new World(
     new HeldObject<CoderWorkspaceSpec, CoderWorkspaceStatus>('acme.ann.dev', spec, metadata),
@@ -146,7 +201,7 @@ export function workspaceWorld(
         isClaimedByAnother: () => w.older !== undefined,
       }),
   );
-  world.coder.addTemplate();
+  world.coder.addTemplate('docker', ORGANIZATION, content);
   return world;
 }
 

@@ -1,13 +1,7 @@
 import type { Cause } from '../../api/conditions.ts';
 import { CREDENTIALS_SECRET_TYPE } from '../../api/kinds.ts';
-import type { KubeObject } from '../../api/meta.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
-
-export interface Secret extends KubeObject {
-  readonly type?: string;
-  /** Base64. */
-  readonly data?: Readonly<Record<string, string>>;
-}
+import { readingForbidden, type Secret } from '../secrets.ts';
 
 /** Where Coder is and how to enter. Both come from one Secret, so that nobody can send the token elsewhere. */
 export interface Credentials {
@@ -50,13 +44,7 @@ export function credentialsIn(secret: Secret | undefined, name: string): SecretF
 }
 
 export function forbidden(name: string, namespace: string): SecretFact {
-  return {
-    state: 'forbidden',
-    cause: {
-      reason: 'SecretForbidden',
-      message: `the operator may not read the Secret ${name} of the namespace ${namespace}. Allow it with: kubectl apply -n ${namespace} -k config/tenant`,
-    },
-  };
+  return { state: 'forbidden', cause: readingForbidden(`the Secret ${name}`, namespace) };
 }
 
 function wrong(reason: ReconcilingReason, message: string): SecretFact {

@@ -1,31 +1,30 @@
-import { annotations, finalizers } from '../../api/kinds.ts';
+import { findCondition, timestamp } from '../../api/conditions.ts';
 import { pollIntervalOf } from '../../api/effective.ts';
-import type { Cause } from '../../api/conditions.ts';
-import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
-import { failureOf } from '../failure.ts';
-import { newRequest, notSynced, reconciling, report, stalled, synced } from '../report.ts';
-import { after, untilWoken, type Rest } from '../step.ts';
-import type { ControlPlaneDraft, ControlPlaneInput, ControlPlaneStep } from './input.ts';
+import { finalizers } from '../../api/kinds.ts';
+import { newRequest, reconciling, report, synced } from '../report.ts';
+import { after, untilWoken, type StepEvent } from '../step.ts';
+import { causeOf, failing, mismatchOf, refusing, sentence, stayingWithFormer } from './causes.ts';
+import type { ConnectedHandshake, ControlPlaneDraft, ControlPlaneInput, ControlPlaneStep } from './input.ts';
+import { isEnding, writtenExpiry } from './token.ts';
 
-/** A Secret that is missing or wrong is read again after this time, since Secrets are not watched. */
+/** Secrets are not watched: one that is missing, wrong or does not work yet is read again after this time. */
 const SECRET_AGAIN_MS = 5_000;
 /** A refused token may be replaced at any moment; a Coder that does not answer is given more time. */
 const TOKEN_AGAIN_MS = 5_000;
 const CODER_AGAIN_MS = 10_000;
 
 /** Every rule about a control plane, read from top to bottom: the first that applies decides. Pure. */
-export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
-  const { object, facts } = input;
-  const { metadata } = object;
-  const status: ControlPlaneDraft = object.status ?? {};
+export function decideControlPlane(given: ControlPlaneInput): ControlPlaneStep {
+  const { object, facts } = given;
+  const { metadata, spec } = object;
   const isHeld = metadata.finalizers?.includes(finalizers.controlPlane) === true;
   const isDeleting = metadata.deletionTimestamp !== undefined;
 
   if (facts.olderOne !== undefined) {
     if (isHeld) return { do: 'finalizer', present: false };
     return refusing(
-      input,
-      status,
+      given,
+      object.status ?? {},
       {
         reason: 'AnotherControlPlane',
         message: `The namespace has the older control plane ${facts.olderOne}, and holds one only: delete one of them, or put this one in a namespace of its own`,
@@ -41,6 +40,8 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
 
   if (facts.secret === undefined) return { do: 'read', fact: 'secret' };
   const { secret } = facts;
+  const input = suspendedInput(given);
+  const status = heard(input);
   if (secret.state === 'forbidden') {
     return refusing(input, status, sentence(secret.cause), after(SECRET_AGAIN_MS));
   }
@@ -48,43 +49,24 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
 
   if (facts.handshake === undefined) return { do: 'read', fact: 'handshake' };
   const { handshake } = facts;
-  const url = secret.credentials.url;
-  if (handshake.state === 'unusable') {
-    return failing(
-      input,
-      status,
-      {
-        reason: 'InvalidCredentials',
-        message: `The Secret ${object.spec.credentialsSecretRef.name} cannot be used: ${handshake.message}`,
-      },
-      SECRET_AGAIN_MS,
-    );
+  const { url } = secret.credentials;
+  switch (handshake.state) {
+    case 'unusable':
+      return failing(input, status, causeOf(input, handshake, url), SECRET_AGAIN_MS);
+    case 'failed': {
+      const again = handshake.error.kind === 'Unauthorized' ? TOKEN_AGAIN_MS : CODER_AGAIN_MS;
+      return failing(input, { ...status, url }, causeOf(input, handshake, url), again);
+    }
+    case 'otherDeployment':
+      return refusing(input, status, mismatchOf(input, handshake), after(CODER_AGAIN_MS));
+    case 'former': {
+      const former = connectedStatus(input, status, handshake.former);
+      return stayingWithFormer(input, former, handshake.refused, url, SECRET_AGAIN_MS);
+    }
+    case 'connected':
+      break;
   }
-  if (handshake.state === 'failed') {
-    const { cause } = failureOf(handshake.error);
-    const again = handshake.error.kind === 'Unauthorized' ? TOKEN_AGAIN_MS : CODER_AGAIN_MS;
-    const where = { ...cause, message: `Coder at ${url}: ${cause.message}` };
-    return failing(input, { ...status, url }, where, again);
-  }
-  if (handshake.state === 'otherDeployment') {
-    return refusing(
-      input,
-      status,
-      {
-        reason: 'DeploymentMismatch',
-        message: `${url} is the Coder deployment ${handshake.deploymentID}, and not ${status.deploymentID ?? ''} as before. The token was not sent and nothing is done. If that is meant, set the annotation ${annotations.acceptDeployment}: ${handshake.deploymentID}`,
-      },
-      after(CODER_AGAIN_MS),
-    );
-  }
-  const connected: ControlPlaneDraft = {
-    ...status,
-    url,
-    version: handshake.version,
-    deploymentID: handshake.deploymentID,
-    user: handshake.user,
-    lastHandledReconcileAt: newRequest(input) ?? status.lastHandledReconcileAt,
-  };
+  const connected = connectedStatus(input, status, handshake);
   if (isDeleting) {
     const some = facts.held.some.slice(0, 3).join(', ');
     const message = `Waiting for ${facts.held.count} object(s) that still need this connection to be deleted: ${some}${facts.held.count > 3 ? ', …' : ''}`;
@@ -92,36 +74,81 @@ export function decideControlPlane(input: ControlPlaneInput): ControlPlaneStep {
       ready: { reason: 'Deleting', message },
     });
   }
-  const message = `Connected to Coder ${handshake.version} as ${handshake.user.name}`;
+  const greeting = `Connected to Coder ${handshake.version} as ${handshake.user.name}`;
+  const ending = tokenEnding(input, connected, handshake);
+  const message = [greeting, input.suspended?.message, ending]
+    .filter((part) => part !== undefined)
+    .join('. ');
   return report(
     input,
     connected,
     { ready: { status: 'True', reason: 'Connected', message }, synced },
-    after(pollIntervalOf(object.spec)),
-    status.deploymentID === undefined ? { type: 'Normal', reason: 'Connected', message } : undefined,
+    after(pollIntervalOf(spec)),
+    connectedEvent(input, greeting, ending),
   );
 }
 
-/** Stalled, without any exchange with Coder to speak of. */
-function refusing(
-  input: ControlPlaneInput,
-  status: ControlPlaneDraft,
-  cause: Cause<StalledReason>,
-  rest: Rest,
-): ControlPlaneStep {
-  return stalled(input, status, cause, rest, { synced: notSynced(cause) });
+/** A suspended control plane goes on reading, and every status of it says that nothing in Coder is changed. */
+function suspendedInput(input: ControlPlaneInput): ControlPlaneInput {
+  if (input.object.spec.suspend !== true) return input;
+  const message = 'Nothing in Coder is changed while spec.suspend is true';
+  return { ...input, suspended: { reason: 'SuspendedBySpec', message } };
 }
 
-function failing(
-  input: ControlPlaneInput,
-  status: ControlPlaneDraft,
-  cause: Cause<ReconcilingReason>,
-  againMs: number,
-): ControlPlaneStep {
-  return reconciling(input, status, cause, after(againMs), { synced: notSynced(cause) });
+/**
+ * A person's request is heard whatever comes of the look that it asks for, and releases the deletions that are held: all
+ * that were asked for until now, by whichever clock is ahead. A control plane that is seen for the first time, or that
+ * has lost its status, releases none: nobody has seen yet what is held.
+ */
+function heard(input: ControlPlaneInput): ControlPlaneDraft {
+  const status = input.object.status ?? {};
+  const requested = newRequest(input);
+  if (requested === undefined) return status;
+  const handled = { ...status, lastHandledReconcileAt: requested };
+  if (status.deploymentID === undefined) return handled;
+  const { lastDeletion } = input.facts;
+  const isAhead = lastDeletion !== undefined && Date.parse(lastDeletion) > input.now.getTime();
+  return { ...handled, deletionsReleasedAt: isAhead ? lastDeletion : timestamp(input.now) };
 }
 
-/** Causes are written to follow a colon; a condition's message begins a sentence. */
-function sentence<C extends Cause>(cause: C): C {
-  return { ...cause, message: cause.message.charAt(0).toUpperCase() + cause.message.slice(1) };
+/** What is known of the Coder that the objects of the namespace are connected to. */
+function connectedStatus(
+  { facts }: ControlPlaneInput,
+  status: ControlPlaneDraft,
+  handshake: ConnectedHandshake,
+): ControlPlaneDraft {
+  const { url, version, deploymentID, user, token } = handshake;
+  return {
+    ...status,
+    url,
+    version,
+    deploymentID,
+    user,
+    tokenExpiresAt: writtenExpiry(status.tokenExpiresAt, token),
+    counts: facts.counts ?? status.counts,
+  };
+}
+
+/** That the token is about to end, and what to do; undefined while it is not. */
+function tokenEnding(
+  { object, now }: ControlPlaneInput,
+  { tokenExpiresAt }: ControlPlaneDraft,
+  { token }: ConnectedHandshake,
+): string | undefined {
+  if (tokenExpiresAt === undefined || !isEnding(token, now)) return undefined;
+  return `The token expires on ${tokenExpiresAt.slice(0, 10)}: replace it in the Secret ${object.spec.credentialsSecretRef.name}`;
+}
+
+/** Said once: what the object says already is no event any more. */
+function connectedEvent(
+  { object }: ControlPlaneInput,
+  greeting: string,
+  ending: string | undefined,
+): StepEvent | undefined {
+  const said = findCondition(object.status?.conditions, 'Ready')?.message ?? '';
+  if (ending !== undefined && !said.includes(ending)) {
+    return { type: 'Warning', reason: 'TokenExpiring', message: ending };
+  }
+  if (object.status?.deploymentID !== undefined) return undefined;
+  return { type: 'Normal', reason: 'Connected', message: greeting };
 }

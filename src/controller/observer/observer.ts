@@ -22,6 +22,8 @@ export interface ObserverOptions {
   readonly onTemplate: (id: string) => void;
   /** Told once, after the first look at everything: from then on what is remembered is worth asking for. */
   readonly onFirstLook: () => void;
+  /** Told of all that becomes known of a workspace, also by calls of ours, and with `undefined` of what is forgotten. */
+  readonly onRecord?: ((id: string, record: WorkspaceRecord | undefined) => void) | undefined;
   /** Told when Coder could not be read. */
   readonly onError: (error: unknown) => void;
 }
@@ -40,14 +42,16 @@ const WHOLE_LIST = { timeoutMs: 120_000, counted: false } as const;
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #follower: Follower;
-  readonly workspaces = new RecordCache<WorkspaceRecord>();
+  readonly workspaces: RecordCache<WorkspaceRecord>;
   readonly #templates = new RecordCache<TemplateRecord>();
 
   #hasLooked = false;
+  #hasListedTemplates = false;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
     const { client, clock } = options;
+    this.workspaces = new RecordCache(options.onRecord);
     this.#follower = new Follower({
       clock,
       isUnderWay: (record) => isActive(record.build),
@@ -78,6 +82,14 @@ export class Observer {
     return this.#follower.size;
   }
 
+  /** Everything that Coder holds, as far as it is shown to us; undefined until all of it was looked at once. */
+  get everything():
+    | { readonly workspaces: Iterable<WorkspaceRecord>; readonly templates: Iterable<TemplateRecord> }
+    | undefined {
+    if (!this.#hasLooked || !this.#hasListedTemplates) return undefined;
+    return { workspaces: this.workspaces.records(), templates: this.#templates.records() };
+  }
+
   template(id: string): TemplateRecord | undefined {
     return this.#templates.get(id);
   }
@@ -96,9 +108,20 @@ export class Observer {
     return record;
   }
 
-  /** The same for a template. */
+  /** The same for a template. Its workspaces are told what the active version is now: they may have to follow it. */
   learnTemplate(record: TemplateRecord, askedAt: number): void {
     this.#templates.put(record, askedAt);
+    const { id, activeVersionID } = record;
+    const moved = this.workspaces.amend((workspace) =>
+      workspace.templateID !== id || workspace.templateActiveVersionID === activeVersionID
+        ? workspace
+        : {
+            ...workspace,
+            templateActiveVersionID: activeVersionID,
+            outdated: workspace.build.templateVersionID !== activeVersionID,
+          },
+    );
+    for (const workspaceID of moved) this.#options.onWorkspace(workspaceID);
   }
 
   /** What is not seen is not remembered, so that seeing it again later wakes its object. */
@@ -159,6 +182,7 @@ export class Observer {
     const askedAt = clock.monotonic();
     const templates = await client.templates({ signal, counted: false });
     const { changed, missing } = this.#templates.putAll(templates.map(templateRecordOf), askedAt);
+    this.#hasListedTemplates = true;
     return [...changed, ...missing];
   }
 }

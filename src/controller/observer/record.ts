@@ -1,4 +1,5 @@
 import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
+import { timestamp } from '../../api/conditions.ts';
 import { cleanText } from '../../coder/redact.ts';
 
 /** The newest build of a workspace, as far as any rule or status field needs it. */
@@ -13,9 +14,18 @@ export interface BuildRecord {
   readonly initiatorID: string;
   readonly templateVersionID: string;
   readonly templateVersionName: string;
+  readonly createdAt: string;
   readonly startedAt: string | undefined;
   readonly completedAt: string | undefined;
+  /** When Coder will stop the workspace, cut to ten minutes. */
+  readonly deadline: string | undefined;
   readonly error: string | undefined;
+}
+
+export interface AgentRecord {
+  readonly name: string;
+  readonly status: string;
+  readonly lifecycle: string | undefined;
 }
 
 /** What the operator remembers of a workspace in Coder: small, since there may be ten thousand. */
@@ -28,13 +38,31 @@ export interface WorkspaceRecord {
   readonly templateID: string;
   readonly templateName: string;
   readonly templateActiveVersionID: string;
+  /** Made by Coder ahead of anybody's asking, and nobody's workspace yet. */
+  readonly isPrebuild: boolean;
   readonly outdated: boolean;
   readonly healthy: boolean;
+  /** Milliseconds after a start until Coder stops it; 0 is never. */
+  readonly ttlMillis: number;
+  /** Empty is never. */
+  readonly autostartSchedule: string;
+  readonly automaticUpdates: 'Always' | 'Never';
+  /** Cut to the hour, or every look would find a change. */
+  readonly lastUsedAt: string | undefined;
+  readonly dormantAt: string | undefined;
+  readonly deletingAt: string | undefined;
+  readonly agents: readonly AgentRecord[];
   readonly build: BuildRecord;
 }
 
-/** Longest part of a job's error that is kept, in bytes. */
-const LONGEST_ERROR = 1000;
+/** Longest part of a job's error that is kept, in bytes: an object says it in several places and stays small. */
+const LONGEST_ERROR = 400;
+/** The user that owns all prebuilds in every Coder. */
+const PREBUILDS_USER = 'c42fdf75-3097-471c-8c33-fb52454d81c0';
+/** Agents that are remembered of a workspace. */
+const MOST_AGENTS = 16;
+const LAST_USED_STEP_MS = 3_600_000;
+const DEADLINE_STEP_MS = 600_000;
 
 export function recordOf(workspace: Workspace): WorkspaceRecord {
   return {
@@ -46,8 +74,16 @@ export function recordOf(workspace: Workspace): WorkspaceRecord {
     templateID: workspace.template_id,
     templateName: workspace.template_name,
     templateActiveVersionID: workspace.template_active_version_id ?? '',
+    isPrebuild: workspace.is_prebuild === true || workspace.owner_id === PREBUILDS_USER,
     outdated: workspace.outdated ?? false,
     healthy: workspace.health?.healthy ?? true,
+    ttlMillis: workspace.ttl_ms ?? 0,
+    autostartSchedule: workspace.autostart_schedule ?? '',
+    automaticUpdates: workspace.automatic_updates === 'always' ? 'Always' : 'Never',
+    lastUsedAt: coarse(workspace.last_used_at, LAST_USED_STEP_MS),
+    dormantAt: whole(workspace.dormant_at),
+    deletingAt: whole(workspace.deleting_at),
+    agents: agentsOf(workspace.latest_build),
     build: buildRecordOf(workspace.latest_build),
   };
 }
@@ -64,10 +100,38 @@ export function buildRecordOf(build: WorkspaceBuild): BuildRecord {
     initiatorID: build.initiator_id ?? '',
     templateVersionID: build.template_version_id,
     templateVersionName: build.template_version_name ?? '',
-    startedAt: build.job.started_at,
-    completedAt: build.job.completed_at,
+    createdAt: build.created_at,
+    startedAt: whole(build.job.started_at),
+    completedAt: whole(build.job.completed_at),
+    // Coder gives one to a stop, too, where it means nothing.
+    deadline: build.transition === 'start' ? coarse(build.deadline, DEADLINE_STEP_MS) : undefined,
     error: error === '' ? undefined : error,
   };
+}
+
+/** The agents by name; those that run inside another one are that one's matter. */
+function agentsOf(build: WorkspaceBuild): readonly AgentRecord[] {
+  return (
+    build.resources
+      .flatMap((resource) => resource.agents)
+      .filter((agent) => agent.parent_id === undefined)
+      .map((agent) => ({ name: agent.name, status: agent.status, lifecycle: agent.lifecycle_state }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      // A status holds each name once.
+      .filter((agent, i, all) => agent.name !== all[i - 1]?.name)
+      .slice(0, MOST_AGENTS)
+  );
+}
+
+/** A time in whole seconds, as Kubernetes writes it. */
+function whole(time: string | undefined): string | undefined {
+  return coarse(time, 1000);
+}
+
+/** A time that moves in steps only. */
+function coarse(time: string | undefined, stepMs: number): string | undefined {
+  const ms = time === undefined ? NaN : Date.parse(time);
+  return Number.isNaN(ms) ? undefined : timestamp(new Date(Math.floor(ms / stepMs) * stepMs));
 }
 
 /** Whether two looks at a thing say the same, in everything that a rule or a status field depends on. */
@@ -78,6 +142,11 @@ export function sameRecord<T extends object>(a: T, b: T): boolean {
 /** Whether a build is still under way. Coder accepts no other one before it ends. */
 export function isActive(build: BuildRecord): boolean {
   return build.jobStatus === 'pending' || build.jobStatus === 'running' || build.jobStatus === 'canceling';
+}
+
+/** Whether a build failed because its owner may use no more: Coder's policy, which nobody mends by trying again. */
+export function isOverQuota(build: BuildRecord): boolean {
+  return hasFailed(build) && build.error?.includes('insufficient quota') === true;
 }
 
 /** Whether a build ended without success. A build that was cancelled while it ran is "failed" to Coder. */

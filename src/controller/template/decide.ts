@@ -2,7 +2,17 @@ import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
-import { absent, newRequest, overruledWarning, reconciling, requestOf, stalled } from '../report.ts';
+import {
+  absent,
+  newRequest,
+  overruledWarning,
+  reconciling,
+  requestOf,
+  stalled,
+  suspensionOf,
+  unboundStatus,
+  unlessSuspended,
+} from '../report.ts';
 import { settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
@@ -18,12 +28,21 @@ import { upToDate } from './uptodate.ts';
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideTemplate(input: TemplateInput): TemplateStep {
+  const suspended = suspensionOf(undefined, input.facts.connection);
+  const step = decide({ ...input, suspended });
+  return step.do === 'write'
+    ? unlessSuspended({ ...input, suspended }, step, input.object.status ?? {})
+    : step;
+}
+
+function decide(input: TemplateInput): TemplateStep {
   const status = input.object.status ?? {};
   const beginning = begin(input, status, parseTemplateName, hasPendingWork(input));
   if (beginning.then === 'done') return beginning.step;
   if (beginning.then === 'delete') return decideDeletion(input, beginning.name);
 
   const bound: Bound = { input, name: beginning.name, coder: beginning.coder, status };
+  if (beginning.then === 'rebind') return decideUnbound({ ...bound, status: unboundStatus(status) });
   if (status.pendingOperation !== undefined) return settle(bound);
   return waitForImport(bound) ?? goOnWith(bound);
 }
@@ -36,7 +55,7 @@ function settle(bound: Bound): TemplateStep {
   const { input, status } = bound;
   const { facts } = input;
   const pending = status.pendingOperation;
-  if (pending === undefined) return decideTemplate(input);
+  if (pending === undefined) return decide(input);
   const cleared: TemplateDraft = { ...status, pendingOperation: undefined };
   const next: Bound = { ...bound, status: cleared };
   const leftMs = settleMs(input.settings) - input.pendingForMs;
@@ -129,7 +148,8 @@ function decideUnbound(bound: Bound): TemplateStep {
       withBackoff,
     );
   }
-  const wantsFinalizer = deletionOf(input.object.spec.deletionPolicy, 'Created').policy === 'Delete';
+  const wantsFinalizer =
+    deletionOf(input.object.spec.deletionPolicy, 'Created', bound.coder.adoptedDeletion).policy === 'Delete';
   if (wantsFinalizer && input.object.metadata.finalizers?.includes(finalizers.template) !== true) {
     return { do: 'finalizer', present: true };
   }
@@ -203,7 +223,7 @@ function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
     });
   }
   const held = metadata.finalizers?.includes(finalizers.template) === true;
-  const choice = deletionOf(spec.deletionPolicy, status.origin);
+  const choice = deletionOf(spec.deletionPolicy, status.origin, coder.adoptedDeletion);
   if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
 
   const known = status.activeVersion?.id === record.activeVersionID ? status.activeVersion.name : undefined;

@@ -18,6 +18,7 @@ export function decideDeletion(input: TemplateInput, name: TemplateName): Templa
   const isCreating = status.pendingOperation?.type === 'CreateTemplate';
   const before = beforeRemoval(input, status, {
     thing: 'template',
+    name,
     label: `${name.organization}/${name.template}`,
     finalizer: finalizers.template,
     isCreating,

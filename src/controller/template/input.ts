@@ -2,6 +2,7 @@ import type { CoderTemplateStatus } from '../../api/generated.ts';
 import type { CoderTemplate } from '../../api/kinds.ts';
 import type { TemplateName } from '../../api/names.ts';
 import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
+import type { CommonInput } from '../report.ts';
 import type { Settings } from '../settings.ts';
 import type { Step } from '../step.ts';
 
@@ -62,6 +63,8 @@ export interface TemplateFacts {
 }
 
 export interface TemplateInput {
+  /** Why nothing in Coder may be changed now; the rules find it out. */
+  readonly suspended?: CommonInput<TemplateDraft>['suspended'];
   readonly object: CoderTemplate;
   readonly facts: TemplateFacts;
   /** How long this process has known of the status' open operation, in milliseconds. */

@@ -3,13 +3,18 @@ import { sameName, type WorkspaceName } from '../../api/names.ts';
 import type { ConnectedFact } from '../facts.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type WorkspaceRecord } from '../observer/record.ts';
-import { beforeRemoval, release } from '../removal.ts';
-import { newRequest, reconciling, stalled, synced, withVerdict } from '../report.ts';
+import { beforeRemoval, release, WAYS_OUT } from '../removal.ts';
+import { newRequest, reconciling, stalled, synced, unlessSuspended, withVerdict } from '../report.ts';
 import { MOST_FAILURES, settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
 import { failuresOf, oneMore } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
+import { withoutText } from './quote.ts';
+import { SLOT_AGAIN_MS, SLOT_MESSAGE } from './slot.ts';
 import { initiatorOf, observedStatus } from './status.ts';
+
+/** The window in which deletions are counted moves on by itself. */
+const HELD_AGAIN_MS = 60_000;
 
 /**
  * The object is being deleted. Our finalizer holds it until the workspace is gone for certain, or is to be kept.
@@ -19,6 +24,7 @@ export function decideDeletion(input: WorkspaceInput, name: WorkspaceName): Work
   const isCreating = status.pendingOperation?.type === 'Create';
   const before = beforeRemoval(input, status, {
     thing: 'workspace',
+    name,
     label: `${name.owner}/${name.workspace}`,
     finalizer: finalizers.workspace,
     isCreating,
@@ -67,7 +73,7 @@ function remove(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedF
   if (sighting?.fresh !== true) return { do: 'read', fact: 'freshWorkspace' };
   if (sighting.seen === 'gone') return release('The workspace is deleted in Coder', 'Deleted');
   if (sighting.seen === 'unseen') {
-    const message = `Coder does not show the workspace ${status.id ?? ''}: it is gone, or the operator may not see it any more. If it is gone for certain, set spec.deletionPolicy to Retain to let go of it`;
+    const message = `Coder does not show the workspace ${status.id ?? ''}: it is gone, or the operator may not see it any more. Make it visible again, ${WAYS_OUT}`;
     return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, withBackoff, {
       ready: { reason: 'Deleting', message },
     });
@@ -84,9 +90,10 @@ function remove(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedF
 function removeFound(
   input: WorkspaceInput,
   before: WorkspaceDraft,
-  record: WorkspaceRecord,
+  seen: WorkspaceRecord,
   coder: ConnectedFact,
 ): WorkspaceStep {
+  const record = withoutText(input, seen);
   const { build } = record;
   const status = observedStatus(before, record, coder);
   if (isActive(build)) {
@@ -135,26 +142,52 @@ function post(
   if (rung.climb === 'never') {
     return stalled(input, next, {
       reason: 'BuildRetriesExhausted',
-      message: `The workspace could not be deleted ${MOST_FAILURES + 1} times in a row${why}. Mend it in Coder and set the annotation coder.com/reconcile-requested-at to a new value, or set spec.deletionPolicy to Retain to let go of it`,
+      message: `The workspace could not be deleted ${MOST_FAILURES + 1} times in a row${why}. Mend it in Coder and set the annotation coder.com/reconcile-requested-at to a new value, ${WAYS_OUT}`,
     });
   }
   if (rung.climb === 'later') {
-    const message = `The workspace could not be deleted${why}. Try ${(failures?.count ?? 0) + 1} follows`;
+    const message = `The workspace could not be deleted${why}. It is still there. Try ${(failures?.count ?? 0) + 1} follows`;
     return reconciling(input, next, { reason: 'BuildFailed', message }, after(rung.afterMs), {
       ready: { reason: 'Deleting', message },
     });
   }
+  const waits = held(input, next) ?? waitForTurn(input, next);
+  if (waits !== undefined) return waits;
   const message = 'Deleting the workspace in Coder';
-  return {
-    do: 'write',
-    operation: { type: 'Delete', workspaceID: record.id, afterBuildNumber: build.number },
-    status: withVerdict(input, next, {
-      ready: { status: 'False', reason: 'Deleting', message },
-      synced,
-      reconciling: { reason: 'Progressing', message },
-    }),
-    event: { type: 'Normal', reason: 'Deleting', message },
-  };
+  return unlessSuspended(
+    input,
+    {
+      do: 'write',
+      operation: { type: 'Delete', workspaceID: record.id, afterBuildNumber: build.number },
+      status: withVerdict(input, next, {
+        ready: { status: 'False', reason: 'Deleting', message },
+        synced,
+        reconciling: { reason: 'Progressing', message },
+      }),
+      event: { type: 'Normal', reason: 'Deleting', message },
+    },
+    next,
+  );
+}
+
+/** Deletions that are so many at once that they may be a mistake wait for a person's word. */
+function held(input: WorkspaceInput, status: WorkspaceDraft): WorkspaceStep | undefined {
+  const pending = input.facts.heldDeletions();
+  if (pending === undefined) return undefined;
+  const message = `${pending} workspaces are to be deleted within ten minutes, which is more than ${input.settings.deletionBudget} and may be a mistake. If it is meant, set the annotation coder.com/reconcile-requested-at of the control plane to a new value; if not, set spec.deletionPolicy to Retain on those that are to stay`;
+  return reconciling(input, status, { reason: 'DeletionHeld', message }, after(HELD_AGAIN_MS), {
+    ready: { reason: 'Deleting', message },
+  });
+}
+
+/** A deletion is a build, and counts as one. */
+function waitForTurn(input: WorkspaceInput, status: WorkspaceDraft): WorkspaceStep | undefined {
+  if (input.suspended !== undefined || input.facts.buildSlot === 'granted') return undefined;
+  if (input.facts.buildSlot === undefined) return { do: 'read', fact: 'buildSlot' };
+  const cause = { reason: 'WaitingForBuildSlot' as const, message: SLOT_MESSAGE };
+  return reconciling(input, status, cause, after(SLOT_AGAIN_MS), {
+    ready: { reason: 'Deleting', message: SLOT_MESSAGE },
+  });
 }
 
 function deleting(

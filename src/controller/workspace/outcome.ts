@@ -1,14 +1,26 @@
 import { cut } from '../../api/conditions.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
-import type { CoderError } from '../../coder/errors.ts';
+import type { CoderError, CoderErrorKind } from '../../coder/errors.ts';
 import { failureOf } from '../failure.ts';
 import { failuresOf, oneMore, type Failures } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceOperation } from './input.ts';
+import { withRefusal } from './setters.ts';
 
-/** The input after an operation that Coder took: the pass decides again with it. */
+type Setting = Extract<WorkspaceOperation, { type: 'Set' }>;
+type Building = Exclude<WorkspaceOperation, Setting>;
+
+/**
+ * The input after a setting that Coder took. What it makes of it is to be read, so the operation stays open until the
+ * next look: the same rules settle it that settle one whose answer was lost.
+ */
+export function afterAnswer(input: WorkspaceInput): WorkspaceInput {
+  return { ...input, facts: { ...input.facts, workspace: undefined }, isAnswered: true };
+}
+
+/** The input after a build that Coder took: the pass decides again with it. */
 export function afterSuccess(
   input: WorkspaceInput,
-  operation: WorkspaceOperation,
+  operation: Building,
   record: WorkspaceRecord,
 ): WorkspaceInput {
   const status: WorkspaceDraft = {
@@ -23,10 +35,10 @@ export function afterSuccess(
   };
 }
 
-/** Longest text of a failure that is kept, in characters. */
-const LONGEST_MESSAGE = 1000;
+/** Longest text of a failure that is kept, in characters: an object says it in several places and stays small. */
+const LONGEST_MESSAGE = 300;
 
-const WHAT: Readonly<Record<WorkspaceOperation['type'], Failures['what']>> = {
+const WHAT: Readonly<Record<Building['type'], Failures['what']>> = {
   Create: 'create',
   Start: 'start',
   Stop: 'stop',
@@ -45,6 +57,11 @@ export function afterFailure(
   const status = input.object.status ?? {};
   if (failed.unclear) return status;
   const cleared: WorkspaceDraft = { ...status, pendingOperation: undefined };
+  if (operation.type === 'Set') {
+    const { field, value } = operation;
+    const message = cut(failed.coderMessage ?? failed.message, LONGEST_MESSAGE);
+    return REFUSALS.has(failed.kind) ? withRefusal(cleared, field, value, message) : cleared;
+  }
   if (failureOf(failed).cause.reason !== 'RefusedByCoder') return cleared;
   const what = WHAT[operation.type];
   const templateVersionID = templateVersionOf(input, operation);
@@ -62,8 +79,11 @@ export function afterFailure(
   };
 }
 
+/** Answers to a setting that another try would only get again; it must not keep anything else from being done. */
+const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict']);
+
 /** The template's active version, for the operations that may succeed with another one. */
-function templateVersionOf(input: WorkspaceInput, operation: WorkspaceOperation): string | undefined {
+function templateVersionOf(input: WorkspaceInput, operation: Building): string | undefined {
   const { template, workspace } = input.facts;
   if (operation.type === 'Create') return template?.template?.activeVersionID;
   if (operation.type !== 'Start' || workspace?.seen !== 'found') return undefined;

@@ -1,285 +1,259 @@
-import { findCondition, type Cause, type Verdict } from '../../api/conditions.ts';
-import type { DriftReason } from '../../api/reasons.ts';
+import type { Cause } from '../../api/conditions.ts';
+import { buildTimeoutOf } from '../../api/effective.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type BuildRecord, type WorkspaceRecord } from '../observer/record.ts';
-import { newRequest, reconciling, report, stalled, synced, withVerdict } from '../report.ts';
+import { synced, unlessSuspended, withVerdict } from '../report.ts';
 import { MOST_FAILURES } from '../settings.ts';
 import { after, untilWoken, type StepEvent } from '../step.ts';
-import { failuresOf, oneMore } from './failures.ts';
-import type { Bound, WorkspaceDraft, WorkspaceStep } from './input.ts';
+import { decideDrift } from './drift.ts';
+import { failuresOf, oneMore, type Failures } from './failures.ts';
+import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
+import { noted, say, sayStalled, sayWaiting } from './say.ts';
+import { waitForSlot } from './slot.ts';
 import { initiatorOf, isRenamed } from './status.ts';
+import {
+  buildWith,
+  compareUpdate,
+  sayProblem,
+  secretsAgainMs,
+  withHash,
+  type BuildWith,
+  type Compared,
+} from './update.ts';
+import { decideUpdate } from './updating.ts';
 
 /**
- * Start, stop or leave alone.
+ * Start, stop or leave alone. `status.power` says how far the wish has come: Pending until it was reached once.
  *
- * A wish is carried out once; when it was reached, that is recorded, and what others do afterwards is reported and left.
- * The wish counts as new when `spec.running` differs from the recorded one, or a person asks by annotation.
+ * | build under way | `spec.running` | newest build | power | then |
+ * |---|---|---|---|---|
+ * | yes | | | | wait for it |
+ * | no | left out | | | say what is |
+ * | no | set | reaches it | | Ready; a version or parameters that differ: see updating.ts |
+ * | no | set | does not | Satisfied | somebody changed it: see drift.ts |
+ * | no | set | does not, and is somebody's on top of ours that did | Pending | the same |
+ * | no | set | does not | Pending | build, by the ladder of failures |
  */
-export function decidePower(bound: Bound, record: WorkspaceRecord, fresh: boolean): WorkspaceStep {
-  const { input } = bound;
+export function decidePower(before: Found): WorkspaceStep {
+  const found = withRename(before);
+  const { input, record, status } = found;
   const wished = input.object.spec.running;
-  const requested = newRequest(input);
-  const before = bound.status.power;
-  const isNew = before === undefined || before.running !== wished || requested !== undefined;
-  // What is remembered may be a minute old: a new wish must not count as reached because of it.
-  if (isNew && !fresh && (wished !== undefined || requested !== undefined)) {
-    return { do: 'read', fact: 'freshWorkspace' };
-  }
-  const status: WorkspaceDraft = {
-    ...bound.status,
-    lastHandledReconcileAt: requested ?? bound.status.lastHandledReconcileAt,
-    failures: requested === undefined ? bound.status.failures : undefined,
-    power: wished === undefined ? undefined : isNew ? { running: wished, state: 'Pending' } : before,
-  };
-  const next: Bound = { ...bound, status };
+  if (isActive(record.build)) return waitForBuild(found);
+  if (wished === undefined) return compared(found, (next, update) => notManaged(next, update));
+  if (reaches(record.build, wished)) return compared(found, (next, update) => reached(next, wished, update));
+  if (status.power?.state === 'Satisfied') return decideDrift(found, wished, drive);
 
-  if (isActive(record.build)) return waitForBuild(next, record);
-  if (wished === undefined) return notManaged(next, record);
-  if (reaches(record.build, wished)) return reached(next, record, wished);
-  if (status.power?.state === 'Satisfied') return yielded(next, record, wished);
-  return drive(next, record, wished, fresh);
+  const ours = status.power?.build;
+  const isOthers = initiatorOf(record.build, record, found.coder) !== 'Operator';
+  if (ours !== undefined && record.build.number > ours && isOthers) {
+    const fact = input.facts.ownBuild;
+    if (fact === undefined) return { do: 'read', fact: 'ownBuild' };
+    const isReached =
+      fact.build !== undefined &&
+      fact.build.initiatorID === found.coder.userID &&
+      reaches(fact.build, wished);
+    if (isReached) {
+      const power = { running: wished, state: 'Satisfied' as const, build: ours };
+      return decideDrift({ ...found, status: { ...status, power } }, wished, drive);
+    }
+  }
+  return drive(found, wished);
 }
 
+/** Whether a build brought the workspace where it is wished. */
 function reaches(build: BuildRecord, wished: boolean): boolean {
   return build.jobStatus === 'succeeded' && build.transition === (wished ? 'start' : 'stop');
 }
 
-function waitForBuild(bound: Bound, record: WorkspaceRecord): WorkspaceStep {
+/** Goes on when it is known what version and parameters have to say. */
+function compared(found: Found, goOn: (next: Found, update: Compared) => WorkspaceStep): WorkspaceStep {
+  const update = compareUpdate(found);
+  switch (update.then) {
+    case 'read':
+      return { do: 'read', fact: update.fact };
+    case 'compared':
+      return goOn(noted({ ...found, status: update.status }, { afterMs: secretsAgainMs(found) }), update);
+    default:
+      return sayProblem(found, found.status, update);
+  }
+}
+
+function waitForBuild(found: Found): WorkspaceStep {
   const words = {
     start: { reason: 'Starting', message: 'Coder is starting the workspace' },
     stop: { reason: 'Stopping', message: 'Coder is stopping the workspace' },
     delete: { reason: 'Deleting', message: 'Coder is deleting the workspace' },
   } as const;
-  const { build } = record;
+  const { build } = found.record;
+  const { spec } = found.input.object;
   const doing =
     words[build.transition === 'start' || build.transition === 'stop' ? build.transition : 'delete'];
-  const wished = bound.input.object.spec.running;
   const then =
-    wished === false && build.transition === 'start'
+    spec.running === false && build.transition === 'start'
       ? '; when that is done, it is stopped, as spec.running is false'
-      : wished === true && build.transition === 'stop'
+      : spec.running === true && build.transition === 'stop'
         ? '; when that is done, it is looked at again'
         : '';
   const message = `${doing.message} (build ${build.number} is ${build.jobStatus})${then}`;
-  return reconciling(
-    bound.input,
-    bound.status,
-    { reason: 'WaitingForBuild', message },
-    { until: 'build', workspaceID: record.id },
+  const leftMs = buildTimeoutOf(spec) - (found.input.now.getTime() - Date.parse(build.createdAt));
+  const isLate = leftMs <= 0;
+  const late = `Build ${build.number} (${build.transition}) has been under way for longer than ${spec.buildTimeout ?? '30m'}. It is not cancelled, since that can leave things behind: look at its log in Coder (${found.status.url ?? ''}/builds/${build.number})`;
+  return sayWaiting(
+    found,
+    found.status,
+    isLate ? { reason: 'BuildTakesLong', message: late } : { reason: 'WaitingForBuild', message },
+    { until: 'build', workspaceID: found.record.id, afterMs: isLate ? undefined : leftMs },
     { ready: { reason: doing.reason, message } },
   );
 }
 
 /** `spec.running` is absent: say what is, and leave it. */
-function notManaged(bound: Bound, record: WorkspaceRecord): WorkspaceStep {
-  const { build } = record;
-  const status = { ...bound.status, failures: undefined };
+function notManaged(found: Found, update: Compared): WorkspaceStep {
+  const { build } = found.record;
+  const status = { ...found.status, failures: undefined };
   if (hasFailed(build)) {
-    return report(
-      bound.input,
-      status,
-      {
-        ready: {
-          status: 'False',
-          reason: 'BuildFailed',
-          message: `Build ${build.number} (${build.transition}) failed${because(build)}. spec.running is left out, so the operator does not try again`,
-        },
-        synced,
-        drifted: renamed(bound, record),
-      },
-      untilWoken,
-    );
+    const message = `Build ${build.number} (${build.transition}) failed${because(build)}. spec.running is left out, so the operator does not try again`;
+    return say(found, status, { ready: { status: 'False', reason: 'BuildFailed', message } });
   }
-  return ready(bound, record, status, {
+  return ready({ ...found, status }, update, {
     reason: 'PowerNotManaged',
     message: `The workspace is ${build.status}; spec.running is left out, so starting and stopping it is left to others`,
   });
 }
 
-function reached(bound: Bound, record: WorkspaceRecord, wished: boolean): WorkspaceStep {
-  const before = bound.status.power;
+function reached(found: Found, wished: boolean, update: Compared): WorkspaceStep {
+  const { record } = found;
+  const before = found.status.power;
+  const isNew = before?.state !== 'Satisfied';
   const status: WorkspaceDraft = {
-    ...bound.status,
+    ...found.status,
     failures: undefined,
-    power:
-      before?.state === 'Satisfied'
-        ? before
-        : { running: wished, state: 'Satisfied', build: record.build.number },
+    power: isNew ? { running: wished, state: 'Satisfied', build: record.build.number } : before,
   };
   const cause: Cause = wished
     ? { reason: 'Running', message: `The workspace runs (build ${record.build.number})` }
     : { reason: 'Stopped', message: `The workspace is stopped, as wished (build ${record.build.number})` };
-  return ready(
-    bound,
-    record,
-    status,
-    cause,
-    before?.state !== 'Satisfied' ? { type: 'Normal', ...cause } : undefined,
-  );
+  return ready({ ...found, status }, update, cause, isNew ? { type: 'Normal', ...cause } : undefined);
 }
 
-/** Ready, unless an agent of a running workspace fails. */
-function ready(
-  bound: Bound,
-  record: WorkspaceRecord,
-  status: WorkspaceDraft,
-  cause: Cause,
-  event?: StepEvent,
-): WorkspaceStep {
+/** Ready, unless an agent of a running workspace fails, or it is to be built anew. */
+function ready(before: Found, update: Compared, cause: Cause, event?: StepEvent): WorkspaceStep {
+  const updated = decideUpdate(before, update);
+  if ('do' in updated) return updated;
+  const { record } = updated;
   const failing = record.build.transition === 'start' && !record.healthy;
-  const verdict: Verdict = {
-    ready: failing
-      ? {
-          status: 'False',
-          reason: 'AgentsUnhealthy',
-          message: 'The workspace runs, but Coder reports an agent of it as failing',
-        }
-      : { status: 'True', ...cause },
-    synced,
-    drifted: renamed(bound, record),
-  };
-  return report(bound.input, status, verdict, untilWoken, event);
-}
-
-function renamed(bound: Bound, record: WorkspaceRecord): Verdict['drifted'] {
-  return isRenamed(record, bound.name)
-    ? {
-        reason: 'RenamedInCoder',
-        message: `In Coder the workspace is now ${record.ownerName}/${record.name}`,
-      }
-    : undefined;
-}
-
-/** The wish was reached once, and somebody has done something else since: report it and leave it. */
-function yielded(bound: Bound, record: WorkspaceRecord, wished: boolean): WorkspaceStep {
-  const { build } = record;
-  const drift = driftOf(bound, record);
-  const again =
-    'Set the annotation coder.com/reconcile-requested-at to a new value to have the wish carried out again';
-  if (hasFailed(build)) {
-    return report(
-      bound.input,
-      bound.status,
-      {
-        ready: {
-          status: 'False',
-          reason: 'BuildFailed',
-          message: `Build ${build.number} (${build.transition}), which the operator did not ask for, failed${because(build)}. ${again}`,
-        },
-        synced,
-        drifted: {
-          reason: 'BuildFailedInCoder',
-          message: `Build ${build.number} (${build.transition}) failed`,
-        },
-      },
-      untilWoken,
-    );
-  }
-  return report(
-    bound.input,
-    bound.status,
+  const message = `The workspace runs, but Coder reports an agent of it as failing${agentsOf(record)}`;
+  return say(
+    updated,
+    updated.status,
     {
-      ready: {
-        status: 'True',
-        reason: 'YieldedToCoder',
-        message: `spec.running ${wished} was carried out with build ${bound.status.power?.build ?? 0}; since then the workspace was ${build.transition === 'start' ? 'started' : 'stopped'} in Coder, and is left so. ${again}`,
-      },
-      synced,
-      drifted: drift,
+      ready: failing ? { status: 'False', reason: 'AgentsUnhealthy', message } : { status: 'True', ...cause },
     },
     untilWoken,
-    // Events tell changes, not states.
-    findCondition(bound.input.object.status?.conditions, 'Drifted')?.message === drift.message
-      ? undefined
-      : { type: 'Normal', ...drift },
+    event,
   );
 }
 
-function driftOf(bound: Bound, record: WorkspaceRecord): Cause<DriftReason> {
-  const { build } = record;
-  const initiator = initiatorOf(build, record, bound.coder);
-  const started = build.transition === 'start';
-  const table: Record<string, DriftReason> = {
-    autostart: 'StartedByAutostart',
-    autostop: 'StoppedByAutostop',
-    dormancy: 'StoppedByDormancy',
-  };
-  const byUser = started ? 'StartedByUser' : 'StoppedByUser';
-  const reason =
-    table[build.reason] ?? (initiator === 'Coder' ? (started ? 'StartedByCoder' : 'StoppedByCoder') : byUser);
-  const who = {
-    Operator: 'the operator',
-    Owner: 'its owner',
-    OtherUser: 'another user',
-    Coder: 'Coder itself',
-  }[initiator];
-  return {
-    reason,
-    message: `Build ${build.number} by ${who} ${started ? 'started' : 'stopped'} the workspace, and spec.running is ${!started}`,
-  };
+function agentsOf({ agents }: WorkspaceRecord): string {
+  const failing = agents.filter((a) => a.status !== 'connected' || a.lifecycle?.endsWith('_error') === true);
+  if (failing.length === 0) return '';
+  return `: ${failing.map((a) => `${a.name} is ${a.status}${a.lifecycle === undefined ? '' : ` (${a.lifecycle})`}`).join(', ')}`;
 }
 
+/** The identity is the UUID: another name or owner in Coder is told, and nothing else. */
+function withRename(found: Found): Found {
+  const { record, name } = found;
+  if (!isRenamed(record, name)) return found;
+  const message = `In Coder the workspace is now ${record.ownerName}/${record.name}`;
+  const isOthers = record.ownerName.toLowerCase() !== name.owner;
+  return noted(found, { drifts: [{ reason: isOthers ? 'OwnerChangedInCoder' : 'RenamedInCoder', message }] });
+}
+
+export interface DriveOptions {
+  /** The status without what is only true when the build is really asked for. Default: that of `found`. */
+  readonly unsent?: WorkspaceDraft;
+  /** What is told instead of "Starting the workspace". */
+  readonly message?: string;
+}
+
+export type Drive = typeof drive;
+
 /** The wish is not reached and nothing is under way: build, unless the last tries failed too recently or too often. */
-function drive(bound: Bound, record: WorkspaceRecord, wished: boolean, fresh: boolean): WorkspaceStep {
-  const { input } = bound;
-  const { build } = record;
+function drive(found: Found, wished: boolean, options: DriveOptions = {}): WorkspaceStep {
+  const { input } = found;
+  const failures = failuresWith(found, wished);
+  const status = { ...found.status, failures };
+  const rung = nextRung(failures, input.settings.retryBaseMs, MOST_FAILURES, input.now);
+  const why = failures?.message === undefined ? '' : `: ${failures.message}`;
+  const failed = `The workspace could not be ${wished ? 'started' : 'stopped'}`;
+
+  if (rung.climb === 'never') {
+    return sayStalled(found, status, {
+      reason: 'BuildRetriesExhausted',
+      message: `${failed} ${MOST_FAILURES + 1} times in a row${why}. Change the spec or the template, or set the annotation coder.com/reconcile-requested-at to a new value`,
+    });
+  }
+  if (rung.climb === 'later') {
+    const message = `${failed}${why}. Try ${(failures?.count ?? 0) + 1} follows`;
+    return sayWaiting(found, status, { reason: 'BuildFailed', message }, after(rung.afterMs));
+  }
+  if (!found.fresh) return { do: 'read', fact: 'freshWorkspace' };
+  const made = wished ? buildWith(found) : STOP;
+  if (made.then === 'read') return { do: 'read', fact: made.fact };
+  if (made.then !== 'build') return sayProblem(found, status, made);
+  return waitForSlot(found, status) ?? build({ ...found, status }, wished, made, options);
+}
+
+/** A stop is made with what the last build was made with. */
+const STOP = { then: 'build', templateVersionID: undefined, parameters: undefined, hash: undefined } as const;
+
+/** The failures that count for the next try, that of the newest build among them when it is one. */
+function failuresWith({ input, record, status, coder }: Found, wished: boolean): Failures | undefined {
+  const { build: newest } = record;
   const what = wished ? 'start' : 'stop';
   const attempt = {
     generation: input.object.metadata.generation ?? 0,
     ...(wished ? { templateVersionID: record.templateActiveVersionID } : {}),
   };
-  const counted = failuresOf(bound.status, what, attempt);
-  const isOurs = initiatorOf(build, record, bound.coder) === 'Operator';
-  const isFresh =
-    newRequest(input) === undefined &&
-    hasFailed(build) &&
-    isOurs &&
-    build.transition === what &&
-    build.number > lastBuild(bound);
-  const failures = isFresh
-    ? oneMore(counted, what, attempt, { message: build.error, build: build.number, now: input.now })
+  const counted = failuresOf(status, what, attempt);
+  const isNew =
+    hasFailed(newest) &&
+    newest.transition === what &&
+    initiatorOf(newest, record, coder) === 'Operator' &&
+    newest.number > Math.max(status.failures?.build ?? 0, status.power?.after ?? 0);
+  return isNew
+    ? oneMore(counted, what, attempt, { message: newest.error, build: newest.number, now: input.now })
     : counted;
-  const status = { ...bound.status, failures };
-  const rung = nextRung(failures, input.settings.retryBaseMs, MOST_FAILURES, input.now);
-  const why = failures?.message === undefined ? '' : `: ${failures.message}`;
+}
 
-  if (rung.climb === 'never') {
-    return stalled(input, status, {
-      reason: 'BuildRetriesExhausted',
-      message: `The workspace could not be ${wished ? 'started' : 'stopped'} ${MOST_FAILURES + 1} times in a row${why}. Change the spec or the template, or set the annotation coder.com/reconcile-requested-at to a new value`,
-    });
-  }
-  if (rung.climb === 'later') {
-    return reconciling(
-      input,
-      status,
-      {
-        reason: 'BuildFailed',
-        message: `The workspace could not be ${wished ? 'started' : 'stopped'}${why}. Try ${(failures?.count ?? 0) + 1} follows`,
-      },
-      after(rung.afterMs),
-    );
-  }
-  if (!fresh) return { do: 'read', fact: 'freshWorkspace' };
-
-  const doing = wished
-    ? { reason: 'Starting' as const, message: 'Starting the workspace' }
-    : { reason: 'Stopping' as const, message: 'Stopping the workspace' };
-  return {
-    do: 'write',
-    operation: {
-      type: wished ? 'Start' : 'Stop',
-      workspaceID: record.id,
-      afterBuildNumber: build.number,
-      templateVersionID: wished ? mendedVersion(record) : undefined,
-    },
-    status: withVerdict(input, status, {
-      ready: { status: 'False', ...doing },
-      synced,
-      reconciling: { reason: 'Progressing', message: doing.message },
-    }),
-    event: { type: 'Normal', ...doing },
+function build(found: Found, wished: boolean, made: BuildWith, options: DriveOptions): WorkspaceStep {
+  const { input, record, status } = found;
+  const message = options.message ?? (wished ? 'Starting the workspace' : 'Stopping the workspace');
+  const doing = { reason: wished ? ('Starting' as const) : ('Stopping' as const), message };
+  const sent: WorkspaceDraft = {
+    ...(wished ? withHash(status, made.hash) : status),
+    power: { running: wished, state: 'Pending', after: status.power?.after, build: record.build.number + 1 },
   };
+  return unlessSuspended(
+    input,
+    {
+      do: 'write',
+      operation: {
+        type: wished ? 'Start' : 'Stop',
+        workspaceID: record.id,
+        afterBuildNumber: record.build.number,
+        templateVersionID: made.templateVersionID ?? (wished ? mendedVersion(record) : undefined),
+        parameters: made.parameters,
+      },
+      status: withVerdict(input, sent, {
+        ready: { status: 'False', ...doing },
+        synced,
+        reconciling: { reason: 'Progressing', message },
+      }),
+      event: { type: 'Normal', ...doing },
+    },
+    options.unsent ?? status,
+  );
 }
 
 /**
@@ -289,11 +263,6 @@ function drive(bound: Bound, record: WorkspaceRecord, wished: boolean, fresh: bo
 function mendedVersion({ build, templateActiveVersionID }: WorkspaceRecord): string | undefined {
   const isMended = build.templateVersionID !== templateActiveVersionID && templateActiveVersionID !== '';
   return hasFailed(build) && build.transition === 'start' && isMended ? templateActiveVersionID : undefined;
-}
-
-/** Number of the last build that was counted as a failure, for whatever. */
-function lastBuild(bound: Bound): number {
-  return bound.status.failures?.build ?? 0;
 }
 
 function because(build: BuildRecord): string {

@@ -1,17 +1,22 @@
 import { finalizers, workspaces, type CoderWorkspace } from '../../api/kinds.ts';
-import { parseWorkspaceName } from '../../api/names.ts';
-import type { CoderClient } from '../../coder/client.ts';
-import { isGone, isNotFound, isUnknownUser } from '../../coder/errors.ts';
-import type { Workspace } from '../../coder/types.ts';
-import { isBeingUninstalled, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
-import type { LiveConnection } from '../connections.ts';
-import type { TimedSighting } from '../facts.ts';
+import { CoderError } from '../../coder/errors.ts';
+import type { CreateWorkspaceRequest, WorkspaceBuild } from '../../coder/types.ts';
+import { objectKey } from '../../kube/objects.ts';
+import {
+  assertMaySend,
+  isBeingUninstalled,
+  isTooEarly,
+  liveConnection,
+  passContext,
+  type Context,
+} from '../context.ts';
 import { reportFailure } from '../failure.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
 import { untilWoken, type Rest } from '../step.ts';
 import { decideWorkspace } from './decide.ts';
+import { knownRecord, readFromCoder } from './facts.ts';
 import type {
   WorkspaceDraft,
   WorkspaceFactName,
@@ -19,7 +24,9 @@ import type {
   WorkspaceInput,
   WorkspaceOperation,
 } from './input.ts';
-import { afterFailure, afterSuccess } from './outcome.ts';
+import { secretTexts } from './parameters.ts';
+import { afterAnswer, afterFailure, afterSuccess } from './outcome.ts';
+import { SETTERS } from './setters.ts';
 import { hasPendingWork } from './status.ts';
 
 export interface WorkspaceReconcilerOptions {
@@ -42,121 +49,77 @@ export class WorkspaceReconciler {
 
   /** One pass. @throws KubeError when our copy of the object was stale. */
   async reconcile(object: CoderWorkspace): Promise<Rest | undefined> {
-    const { context, claimedBy, isClaimedByAnother } = this.#options;
+    const { context } = this.#options;
     const namespace = object.metadata.namespace ?? '';
-    const input: WorkspaceInput = {
+    const input = this.#inputOf(object);
+    if (isTooEarly(context, object) && !hasPendingWork(input)) return untilWoken;
+    const slot = new Slot(context, object);
+    try {
+      const rest = await runPass<WorkspaceInput, WorkspaceFactName, WorkspaceOperation, WorkspaceDraft>(
+        input,
+        {
+          resource: workspaces,
+          finalizer: finalizers.workspace,
+          decide: decideWorkspace,
+          read: async (before, fact) => ({
+            ...before,
+            facts: { ...before.facts, ...(await this.#read(before, fact, slot)) },
+          }),
+          perform: (before, operation) => this.#perform(before, operation, slot),
+          announce: announcementOf,
+          onFailure: (before, operation, error) => {
+            context.connections.suspect(namespace, error);
+            const status =
+              operation === undefined ? (before.object.status ?? {}) : afterFailure(before, operation, error);
+            return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
+          },
+          ...passContext(context),
+        },
+      );
+      if (rest?.until === 'build') context.connections.live(namespace)?.observer.follow(rest.workspaceID);
+      return rest;
+    } finally {
+      slot.giveBack();
+    }
+  }
+
+  forget(object: CoderWorkspace): void {
+    new Slot(this.#options.context, object).giveBack();
+    this.#pending.forget(object.metadata.uid ?? '');
+  }
+
+  #inputOf(object: CoderWorkspace): WorkspaceInput {
+    const { context, claimedBy, isClaimedByAnother } = this.#options;
+    return {
       object,
       facts: {
-        connection: context.connections.fact(namespace),
+        connection: context.connections.fact(object.metadata.namespace ?? ''),
         claimedBy: (id) => claimedBy(object, id),
         isClaimedByAnother: (id) => isClaimedByAnother(object, id),
+        heldDeletions: () => {
+          const answer = context.deletions.isHeld(object);
+          return answer.held ? answer.pending : undefined;
+        },
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),
       settings: context.settings,
     };
-    if (isTooEarly(context, object) && !hasPendingWork(input)) return untilWoken;
-    const rest = await runPass<WorkspaceInput, WorkspaceFactName, WorkspaceOperation, WorkspaceDraft>(input, {
-      resource: workspaces,
-      finalizer: finalizers.workspace,
-      decide: decideWorkspace,
-      read: async (before, fact) => ({
-        ...before,
-        facts: { ...before.facts, ...(await this.#read(before, fact)) },
-      }),
-      perform: (before, operation) => this.#perform(before, operation),
-      announce: (operation) =>
-        operation.type === 'Create'
-          ? { type: operation.type, target: `${operation.owner}/${operation.name}` }
-          : {
-              type: operation.type,
-              target: operation.workspaceID,
-              afterBuildNumber: operation.afterBuildNumber,
-            },
-      onFailure: (before, operation, error) => {
-        context.connections.suspect(namespace, error);
-        const status =
-          operation === undefined ? (before.object.status ?? {}) : afterFailure(before, operation, error);
-        return reportFailure(before, status, error, operation === undefined && !hasPendingWork(before));
-      },
-      ...passContext(context),
-    });
-    if (rest?.until === 'build') context.connections.live(namespace)?.observer.follow(rest.workspaceID);
-    return rest;
   }
 
-  forget(object: CoderWorkspace): void {
-    this.#pending.forget(object.metadata.uid ?? '');
-  }
-
-  async #read(input: WorkspaceInput, fact: WorkspaceFactName): Promise<Partial<WorkspaceFacts>> {
+  async #read(input: WorkspaceInput, fact: WorkspaceFactName, slot: Slot): Promise<Partial<WorkspaceFacts>> {
     const { context } = this.#options;
-    const { signal } = context;
-    if (fact === 'crdTerminating')
-      return { crdTerminating: await isBeingUninstalled(context.kube, workspaces) };
-    const live = liveConnection(this.#options.context, input.object);
-    const { client, observer } = live;
-    const name = parseWorkspaceName(input.object.metadata.name);
-    const id = input.object.status?.id ?? '';
     switch (fact) {
-      case 'workspaceByName':
-        return {
-          workspaceByName: await this.#look(live, () =>
-            client.workspaceByName(name.owner, name.workspace, { signal }),
-          ),
-        };
-      case 'workspace': {
-        const known = observer.workspaces.get(id);
-        return {
-          workspace:
-            known === undefined
-              ? await this.#lookByID(live, id)
-              : { seen: 'found', value: known, fresh: false },
-        };
+      case 'crdTerminating':
+        return { crdTerminating: await isBeingUninstalled(context.kube, workspaces) };
+      case 'values': {
+        const { metadata, spec } = input.object;
+        return { values: await context.values.resolve(metadata.namespace ?? '', spec.parameters ?? []) };
       }
-      case 'freshWorkspace': {
-        const boundID =
-          id === '' && input.facts.workspaceByName?.seen === 'found'
-            ? input.facts.workspaceByName.value.id
-            : id;
-        return { workspace: await this.#lookByID(live, boundID) };
-      }
-      case 'firstInitiator': {
-        const found = input.facts.workspaceByName;
-        const builds = found?.seen === 'found' ? await client.builds(found.value.id, { signal }) : [];
-        return { firstInitiator: builds.find((b) => b.build_number === 1)?.initiator_id ?? '' };
-      }
-      case 'owner':
-        return { owner: await readOwner(client, name.owner, signal) };
-      case 'template':
-        return {
-          template: await readTemplate(
-            client,
-            name.organization,
-            input.object.spec.templateName ?? '',
-            signal,
-          ),
-        };
-    }
-  }
-
-  /** By UUID. What is not seen is not remembered either, so that seeing it again later wakes its object. */
-  async #lookByID(live: LiveConnection, id: string): Promise<TimedSighting<WorkspaceRecord>> {
-    const { signal } = this.#options.context;
-    const sighting = await this.#look(live, () => live.client.workspace(id, { signal }));
-    if (sighting.seen !== 'found') live.observer.workspaces.forget(id);
-    return sighting;
-  }
-
-  async #look(live: LiveConnection, read: () => Promise<Workspace>): Promise<TimedSighting<WorkspaceRecord>> {
-    const askedAt = this.#options.context.clock.monotonic();
-    try {
-      const workspace = await read();
-      return { seen: 'found', value: live.observer.learn(workspace, askedAt), fresh: true };
-    } catch (error) {
-      if (isGone(error)) return { seen: 'gone', fresh: true };
-      if (isNotFound(error) || isUnknownUser(error)) return { seen: 'unseen', fresh: true };
-      throw error;
+      case 'buildSlot':
+        return { buildSlot: slot.reserve(knownRecord(input)) ? 'granted' : 'none' };
+      default:
+        return readFromCoder(context, input, fact);
     }
   }
 
@@ -164,80 +127,151 @@ export class WorkspaceReconciler {
    * No signal goes along: what was begun is brought to its end, also while the process is being stopped. The lease is
    * looked at once more after all waiting.
    */
-  async #perform(input: WorkspaceInput, operation: WorkspaceOperation): Promise<WorkspaceInput> {
-    const { logger, clock, assertLeading: beforeSend } = this.#options.context;
-    const { client, observer } = liveConnection(this.#options.context, input.object);
+  async #perform(input: WorkspaceInput, operation: WorkspaceOperation, slot: Slot): Promise<WorkspaceInput> {
+    const { context } = this.#options;
+    const { logger, clock } = context;
+    const namespace = input.object.metadata.namespace ?? '';
+    const { client, observer } = liveConnection(context, input.object);
     const log = logger.child({
-      workspace: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
-      operation: operation.type,
+      workspace: `${namespace}/${input.object.metadata.name}`,
+      operation: announcementOf(operation).type,
       id: input.object.status?.pendingOperation?.id,
     });
+    const { values } = input.facts;
+    const options = {
+      priority: 'high',
+      beforeSend: () => assertMaySend(context, namespace),
+      // Coder repeats values that it does not like.
+      secrets: values?.state === 'resolved' ? secretTexts(values.values) : [],
+    } as const;
     log.info('sending to Coder');
-    if (operation.type === 'Create') {
-      const workspace = await client.createWorkspace(
-        operation.owner,
-        { name: operation.name, template_id: operation.templateID },
-        { priority: 'high', beforeSend },
-      );
-      return afterSuccess(input, operation, observer.learn(workspace, clock.monotonic()));
+    switch (operation.type) {
+      case 'Create': {
+        const workspace = await slot.use(() =>
+          client.createWorkspace(operation.owner, bodyOf(operation), options),
+        );
+        return afterSuccess(input, operation, observer.learn(workspace, clock.monotonic()));
+      }
+      case 'Set': {
+        const { workspaceID, field, value } = operation;
+        if (field === 'ttlMillis') await client.setTTL(workspaceID, Number(value), options);
+        else if (field === 'autostartSchedule') await client.setAutostart(workspaceID, value, options);
+        else await client.setAutomaticUpdates(workspaceID, value === 'Always' ? 'always' : 'never', options);
+        return afterAnswer(input);
+      }
+      default: {
+        const { type, workspaceID, templateVersionID, parameters } = operation;
+        const transition = ({ Start: 'start', Stop: 'stop', Delete: 'delete' } as const)[type];
+        const body = {
+          transition,
+          ...(templateVersionID === undefined ? {} : { template_version_id: templateVersionID }),
+          ...(parameters === undefined ? {} : { rich_parameter_values: parameters }),
+        };
+        let build: WorkspaceBuild;
+        try {
+          build = await slot.use(() => client.createBuild(workspaceID, body, options));
+        } catch (error) {
+          // It counts as one of many deletions when it may have been carried out.
+          if (type === 'Delete' && isUnclear(error)) context.deletions.sent(input.object);
+          throw error;
+        }
+        if (type === 'Delete') context.deletions.sent(input.object);
+        log.info('Coder builds', { build: build.build_number, transition });
+        const before = knownRecord(input);
+        if (before?.id !== workspaceID) throw new TypeError('A build was decided on without a workspace');
+        return afterSuccess(input, operation, observer.learnBuild(before, build, clock.monotonic()));
+      }
     }
-    const transition = ({ Start: 'start', Stop: 'stop', Delete: 'delete' } as const)[operation.type];
-    const build = await client.createBuild(
-      operation.workspaceID,
-      {
-        transition,
-        ...(operation.templateVersionID === undefined
-          ? {}
-          : { template_version_id: operation.templateVersionID }),
-      },
-      { priority: 'high', beforeSend },
-    );
-    const before = knownRecord(input, operation.workspaceID);
-    log.info('Coder builds', { build: build.build_number, transition });
-    return afterSuccess(input, operation, observer.learnBuild(before, build, clock.monotonic()));
   }
 }
 
-/** The record on which the decision to build was made. */
-function knownRecord(input: WorkspaceInput, workspaceID: string): WorkspaceRecord {
-  const { workspace, workspaceByName } = input.facts;
-  for (const sighting of [workspace, workspaceByName]) {
-    if (sighting?.seen === 'found' && sighting.value.id === workspaceID) return sighting.value;
+/** The place among the builds under way that one pass may take. */
+class Slot {
+  readonly #context: Context;
+  readonly #object: CoderWorkspace;
+  #mustWait = false;
+  #isUsed = false;
+
+  constructor(context: Context, object: CoderWorkspace) {
+    this.#context = context;
+    this.#object = object;
   }
-  throw new TypeError('A build was decided on without a workspace');
+
+  /** @param record the workspace, if it is there already. */
+  reserve(record: WorkspaceRecord | undefined): boolean {
+    const { slots } = liveConnection(this.#context, this.#object);
+    this.#mustWait = !slots.reserve(record?.id ?? this.#nameKey, objectKey(this.#object));
+    return !this.#mustWait;
+  }
+
+  /** Sends a build. What may have reached Coder keeps the place, until the record of the build takes it. */
+  async use<T>(send: () => Promise<T>): Promise<T> {
+    this.#isUsed = true;
+    try {
+      return await send();
+    } catch (error) {
+      this.#isUsed = isUnclear(error);
+      throw error;
+    }
+  }
+
+  /** At the end of a pass: whoever neither builds nor waits for its turn leaves the place to others. */
+  giveBack(): void {
+    if (this.#isUsed || this.#mustWait) return;
+    const slots = this.#context.connections.live(this.#object.metadata.namespace ?? '')?.slots;
+    slots?.done(this.#nameKey);
+    const { id } = this.#object.status ?? {};
+    if (id !== undefined) slots?.done(id);
+  }
+
+  get #nameKey(): string {
+    const [, owner = '', workspace = ''] = this.#object.metadata.name.split('.');
+    return `${owner}/${workspace}`;
+  }
 }
 
-async function readOwner(
-  client: CoderClient,
-  owner: string,
-  signal: AbortSignal,
-): Promise<NonNullable<WorkspaceFacts['owner']>> {
-  try {
-    const user = await client.user(owner, { signal });
-    return { user: { id: user.id, organizationIDs: user.organization_ids } };
-  } catch (error) {
-    if (isUnknownUser(error) || isNotFound(error)) return { user: undefined };
-    throw error;
+function isUnclear(error: unknown): boolean {
+  return error instanceof CoderError && error.unclear;
+}
+
+/** What an announcement says of an operation: what it acts on, and nothing that may be secret. */
+function announcementOf(operation: WorkspaceOperation): {
+  readonly type: string;
+  readonly target: string;
+  readonly afterBuildNumber?: number;
+  readonly value?: string;
+} {
+  switch (operation.type) {
+    case 'Create':
+      return { type: 'Create', target: `${operation.owner}/${operation.name}` };
+    case 'Set':
+      return { type: SETTERS[operation.field], target: operation.workspaceID, value: operation.value };
+    default:
+      return {
+        type: operation.type,
+        target: operation.workspaceID,
+        afterBuildNumber: operation.afterBuildNumber,
+      };
   }
 }
 
-async function readTemplate(
-  client: CoderClient,
-  organization: string,
-  template: string,
-  signal: AbortSignal,
-): Promise<NonNullable<WorkspaceFacts['template']>> {
-  try {
-    const found = await client.templateByName(organization, template, { signal });
-    return {
-      template: {
-        id: found.id,
-        organizationID: found.organization_id,
-        activeVersionID: found.active_version_id,
-      },
-    };
-  } catch (error) {
-    if (isNotFound(error)) return { template: undefined };
-    throw error;
-  }
+function bodyOf(operation: Extract<WorkspaceOperation, { type: 'Create' }>): CreateWorkspaceRequest {
+  const { templateID, templateVersionID, presetID, parameters, ttlMillis } = operation;
+  const { autostartSchedule, automaticUpdates } = operation;
+  return {
+    name: operation.name,
+    ...(templateVersionID === undefined
+      ? { template_id: templateID }
+      : { template_version_id: templateVersionID }),
+    ...(presetID === undefined ? {} : { template_version_preset_id: presetID }),
+    ...(parameters === undefined ? {} : { rich_parameter_values: parameters }),
+    // Coder takes 0 for the template's default here; never is set afterwards.
+    ...(ttlMillis === undefined || ttlMillis === 0 ? {} : { ttl_ms: ttlMillis }),
+    ...(autostartSchedule === undefined || autostartSchedule === ''
+      ? {}
+      : { autostart_schedule: autostartSchedule }),
+    ...(automaticUpdates === undefined
+      ? {}
+      : { automatic_updates: automaticUpdates === 'Always' ? 'always' : 'never' }),
+  };
 }

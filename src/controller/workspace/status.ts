@@ -33,12 +33,35 @@ export function observedStatus(
       templateVersionName: build.templateVersionName === '' ? undefined : build.templateVersionName,
       startedAt: build.startedAt,
       completedAt: build.completedAt,
+      deadline: build.deadline,
       error: build.error,
+    },
+    agents: record.agents.length === 0 ? undefined : record.agents,
+    lastUsedAt: record.lastUsedAt,
+    dormantAt: record.dormantAt,
+    deletingAt: record.deletingAt,
+    observed: {
+      ttlMillis: record.ttlMillis,
+      autostartSchedule: record.autostartSchedule,
+      automaticUpdates: record.automaticUpdates,
     },
   };
 }
 
-const AUTOMATIC = new Set(['autostart', 'autostop', 'dormancy']);
+/** Reasons of builds that Coder makes by itself (coderd/database, build_reason). */
+const AUTOMATIC = new Set([
+  'autostart',
+  'autostop',
+  'dormancy',
+  'failedstop',
+  'autodelete',
+  'task_auto_pause',
+]);
+
+/** Whether Coder's own automation made a build; that is told by the reason, whoever is named as its initiator. */
+export function isAutomatic({ reason }: BuildRecord): boolean {
+  return AUTOMATIC.has(reason);
+}
 
 /** Who asked for a build: Coder's automation by the reason first, then by user id, never by a name. */
 export function initiatorOf(
@@ -46,7 +69,7 @@ export function initiatorOf(
   record: WorkspaceRecord,
   coder: ConnectedFact,
 ): 'Operator' | 'Owner' | 'OtherUser' | 'Coder' {
-  if (AUTOMATIC.has(build.reason)) return 'Coder';
+  if (isAutomatic(build)) return 'Coder';
   if (build.initiatorID === coder.userID) return 'Operator';
   return build.initiatorID === record.ownerID ? 'Owner' : 'OtherUser';
 }
@@ -60,6 +83,7 @@ export function hasPendingWork(input: WorkspaceInput): boolean {
     status.observedGeneration !== metadata.generation ||
     status.pendingOperation !== undefined ||
     status.power?.state === 'Pending' ||
+    status.driftedAt !== undefined ||
     newRequest(input) !== undefined
   );
 }

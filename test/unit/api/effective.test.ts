@@ -62,7 +62,7 @@ describe('deletionOf', () => {
   ];
   for (const [origin, wished, policy, overruled] of table) {
     it(`${origin ?? 'unknown'}, wished ${wished ?? 'nothing'}: ${policy}${overruled ? ', overruled' : ''}`, () => {
-      expect(deletionOf(wished, origin)).to.deep.equal({ policy, overruled });
+      expect(deletionOf(wished, origin, false)).to.deep.equal({ policy, overruled });
     });
   }
 });

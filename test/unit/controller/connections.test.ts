@@ -2,10 +2,19 @@ import { expect } from 'chai';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { CoderError } from '../../../src/coder/errors.ts';
 import { Connections } from '../../../src/controller/connections.ts';
+import type { ConnectedFact } from '../../../src/controller/facts.ts';
 import { FakeClock, settle } from '../../support/clock.ts';
-import { DEPLOYMENT, OPERATOR, SimulatedCoder } from '../../support/controller-coder.ts';
+import { DEPLOYMENT, OPERATOR, OWNER, SimulatedCoder } from '../../support/controller-coder.ts';
 
-const fact = { deploymentID: DEPLOYMENT, userID: OPERATOR.id, url: 'https://coder.example.com' };
+const fact: ConnectedFact = {
+  deploymentID: DEPLOYMENT,
+  userID: OPERATOR.id,
+  url: 'https://coder.example.com',
+  isAccepted: false,
+  scope: { organizations: [], owners: [] },
+  adoptedDeletion: false,
+  suspended: false,
+};
 const down = { reason: 'CoderUnreachable', message: 'no answer' } as const;
 const POLL_MS = 60_000;
 
@@ -17,20 +26,32 @@ class Bench {
   readonly woken: string[] = [];
   readonly stop = new AbortController();
   controlPlane: string | undefined = 'coder';
+  isSuspended = false;
   readonly connections = new Connections({
     clock: this.clock,
     logger: silentLogger,
     signal: this.stop.signal,
     controlPlaneOf: () => this.controlPlane,
+    suspendedBySpec: (namespace) => namespace === 'team' && this.isSuspended,
     onChange: (namespace) => this.changes.push(namespace),
     onFirstLook: (namespace) => this.woken.push(`${namespace}/everything`),
     onSuspicion: (namespace, name) => this.suspicions.push(`${namespace}/${name}`),
     onWorkspace: (namespace, id) => this.woken.push(`${namespace}/${id}`),
     onTemplate: (namespace, id) => this.woken.push(`${namespace}/${id}`),
+    onSlot: (namespace, key) => this.woken.push(`${namespace}: ${key} may build`),
   });
 
   connect(coder = this.coder, pollIntervalMs = POLL_MS): void {
     this.connections.connected('team', 'coder', { client: coder.client, fact, pollIntervalMs });
+  }
+
+  allow(change: Partial<ConnectedFact>, maxConcurrentBuilds?: number): void {
+    this.connections.connected('team', 'coder', {
+      client: this.coder.client,
+      fact: { ...fact, ...change },
+      pollIntervalMs: POLL_MS,
+      maxConcurrentBuilds,
+    });
   }
 }
 
@@ -91,6 +112,66 @@ describe('Connections', () => {
     bench.connect();
     expect(bench.connections.fact('team')).to.deep.include({ state: 'ready' });
     expect(bench.changes).to.have.length(4);
+  });
+
+  const allowances: [string, Partial<ConnectedFact>][] = [
+    ['its scope', { scope: { organizations: ['acme'], owners: [] } }],
+    ['what it may delete', { adoptedDeletion: true }],
+    ['its suspension', { suspended: true }],
+    ['that its deployment is accepted', { isAccepted: true }],
+    ['whom it is', { userID: 'another' }],
+  ];
+  for (const [name, change] of allowances) {
+    it(`tells a change of ${name}, once`, () => {
+      bench.connect();
+      bench.allow(change);
+      bench.allow(structuredClone(change));
+      expect(bench.changes).to.deep.equal(['team', 'team']);
+    });
+  }
+
+  it('tells what the control plane allows also while Coder does not answer', () => {
+    bench.connect();
+    bench.connections.failed('team', 'coder', down, fact);
+    bench.connections.failed('team', 'coder', down, { ...fact, adoptedDeletion: true });
+    expect(bench.changes).to.have.length(3);
+    const known = bench.connections.fact('team');
+    expect(known.state === 'unavailable' && known.last).to.deep.equal({ ...fact, adoptedDeletion: true });
+    bench.connections.failed('team', 'coder', down);
+    expect(bench.changes).to.have.length(3);
+  });
+
+  it('knows of a suspension at once, before the control plane was looked at', () => {
+    bench.connect();
+    bench.isSuspended = true;
+    expect(bench.connections.isSuspended('team')).to.equal(true);
+    expect(bench.connections.isSuspended('elsewhere')).to.equal(false);
+    expect(bench.connections.fact('team')).to.deep.include({ state: 'ready', suspended: true });
+    bench.connections.failed('team', 'coder', down);
+    const known = bench.connections.fact('team');
+    expect(known.state === 'unavailable' && known.last?.suspended).to.equal(true);
+    bench.isSuspended = false;
+    expect(bench.connections.isSuspended('team')).to.equal(false);
+  });
+
+  it('lets as many build as the control plane says, after all that is under way was seen', async () => {
+    const template = bench.coder.addTemplate();
+    const first = bench.coder.addWorkspace(OWNER.username, 'first', template, OPERATOR.id);
+    bench.coder.addWorkspace(OWNER.username, 'hers', template);
+    bench.allow({}, 1);
+    const slots = bench.connections.live('team')?.slots;
+    expect(slots?.reserve('ann/second', 'team/acme.ann.second'), 'it is not known yet').to.equal(false);
+    await settle();
+    expect(slots?.taken).to.equal(1);
+    bench.woken.splice(0);
+    bench.coder.finishBuilds('succeeded');
+    bench.connections.live('team')?.observer.follow(first?.id ?? '');
+    await bench.clock.advance(1_000);
+    expect(bench.woken).to.include('team: team/acme.ann.second may build');
+    expect(slots?.reserve('ann/third', 'team/acme.ann.third')).to.equal(false);
+    bench.allow({}, 2);
+    expect(bench.connections.live('team')?.slots, 'the same ones').to.equal(slots);
+    expect(bench.woken).to.include('team: team/acme.ann.third may build');
   });
 
   it('has no last connection when there never was one', () => {

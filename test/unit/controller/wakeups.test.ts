@@ -107,6 +107,27 @@ describe('Wakeups', () => {
     }
   });
 
+  it('wakes what is being deleted when deletions are released, though we wrote that ourselves', async () => {
+    const b = bench({ workspace: { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } } });
+    b.own = true;
+    const previous = object('coder');
+    const released = object('coder', { status: { deletionsReleasedAt: '2026-01-01T00:00:01Z' } });
+    b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: released, previous });
+    expect(await b.woken()).to.deep.equal([W]);
+    b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: released, previous: released });
+    expect(await b.woken()).to.deep.equal([]);
+    const resting = bench();
+    resting.own = true;
+    resting.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: released, previous });
+    expect(await resting.woken()).to.deep.equal([]);
+  });
+
+  it('wakes everything of a namespace after the first look, and the control plane that counts it', async () => {
+    const b = bench();
+    b.wakeups.firstLook('team');
+    expect(await b.woken()).to.have.members([CP, T, W]);
+  });
+
   it('wakes the control plane when an object of its namespace takes or leaves our finalizer', async () => {
     const b = bench();
     const bare = only(b, 'workspaces');
@@ -149,6 +170,20 @@ describe('Wakeups', () => {
     b.wakeups.templateChanged('team', 't1', undefined);
     expect(await b.woken()).to.deep.equal([T]);
     b.wakeups.workspaceChanged('team', 'unknown');
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
+  it('wakes the workspaces of the namespace whose values come from a ConfigMap that changed', async () => {
+    const parameters = [
+      { name: 'a', valueFrom: { configMapKeyRef: { name: 'settings', key: 'a' } } },
+      { name: 'b', valueFrom: { configMapKeyRef: { name: 'settings', key: 'b' } } },
+      { name: 'c', valueFrom: { secretKeyRef: { name: 'hidden', key: 'c' } } },
+    ];
+    const b = bench({ workspace: { spec: { parameters } } });
+    b.wakeups.configMapChanged('team', 'settings');
+    expect(await b.woken()).to.deep.equal([W]);
+    b.wakeups.configMapChanged('team', 'hidden');
+    b.wakeups.configMapChanged('elsewhere', 'settings');
     expect(await b.woken()).to.deep.equal([]);
   });
 

@@ -1,9 +1,6 @@
 import { expect } from 'chai';
-import {
-  credentialsIn,
-  forbidden,
-  type Secret,
-} from '../../../../src/controller/controlplane/credentials.ts';
+import { credentialsIn, forbidden } from '../../../../src/controller/controlplane/credentials.ts';
+import type { Secret } from '../../../../src/controller/secrets.ts';
 
 function secret(data: Record<string, string>, type = 'coder.com/credentials'): Secret {
   return {

@@ -1,41 +1,53 @@
 import { expect } from 'chai';
-import type { CoderControlPlaneStatus } from '../../../../src/api/generated.ts';
+import type { CoderControlPlaneSpec, CoderControlPlaneStatus } from '../../../../src/api/generated.ts';
 import { finalizers } from '../../../../src/api/kinds.ts';
 import { CoderError, type CoderErrorKind } from '../../../../src/coder/errors.ts';
 import { credentialsIn, forbidden } from '../../../../src/controller/controlplane/credentials.ts';
 import { decideControlPlane } from '../../../../src/controller/controlplane/decide.ts';
-import type { ControlPlaneFacts, ControlPlaneInput } from '../../../../src/controller/controlplane/input.ts';
+import type {
+  ConnectedHandshake,
+  ControlPlaneFacts,
+  ControlPlaneInput,
+  RefusedHandshake,
+} from '../../../../src/controller/controlplane/input.ts';
 import { DEPLOYMENT } from '../../../support/controller-coder.ts';
 import { expectStep, messageOf, NOW, shown } from '../../../support/controller-records.ts';
 
 const held = { finalizers: [finalizers.controlPlane] };
 const url = 'https://coder.example.com';
-const secret: ControlPlaneFacts['secret'] = {
+const secret: NonNullable<ControlPlaneFacts['secret']> = {
   state: 'read',
   credentials: { url, token: 'secret-token', caCertificates: undefined },
 };
 const user = { id: 'u1', name: 'coder-operator' };
-const handshake: ControlPlaneFacts['handshake'] = {
+const handshake: ConnectedHandshake = {
   state: 'connected',
   url,
   version: 'v2.30.0',
   deploymentID: DEPLOYMENT,
   user,
+  token: undefined,
 };
 const needed = { count: 1, some: ['CoderWorkspace acme.ann.dev'] };
 
 function input(
   facts: Partial<ControlPlaneFacts> = {},
   metadata: object = {},
-  parts: { readonly status?: CoderControlPlaneStatus; readonly pollInterval?: string } = {},
+  parts: { readonly status?: CoderControlPlaneStatus; readonly spec?: Partial<CoderControlPlaneSpec> } = {},
 ): ControlPlaneInput {
   return {
     object: {
       metadata: { name: 'coder', namespace: 'team', uid: 'u', generation: 3, ...metadata },
-      spec: { credentialsSecretRef: { name: 'coder' }, pollInterval: parts.pollInterval },
+      spec: { credentialsSecretRef: { name: 'coder' }, ...parts.spec },
       ...(parts.status === undefined ? {} : { status: parts.status }),
     },
-    facts: { olderOne: undefined, held: { count: 0, some: [] }, ...facts },
+    facts: {
+      olderOne: undefined,
+      held: { count: 0, some: [] },
+      lastDeletion: undefined,
+      counts: undefined,
+      ...facts,
+    },
     now: NOW,
   };
 }
@@ -164,20 +176,176 @@ describe('decideControlPlane', () => {
 
   it('looks again at the rhythm that the spec says', () => {
     const rest = (pollInterval?: string): unknown =>
-      expectStep(
-        decideControlPlane(
-          input({ secret, handshake }, {}, pollInterval === undefined ? {} : { pollInterval }),
-        ),
-        'report',
-      ).rest;
+      expectStep(decideControlPlane(input({ secret, handshake }, {}, { spec: { pollInterval } })), 'report')
+        .rest;
     expect(rest()).to.deep.equal({ until: 'time', afterMs: 60_000 });
     expect(rest('5m')).to.deep.equal({ until: 'time', afterMs: 300_000 });
   });
 
-  it('hears a request', () => {
+  describe('a request', () => {
     const annotations = { 'coder.com/reconcile-requested-at': 'now' };
-    const step = expectStep(decideControlPlane(input({ secret, handshake }, { annotations })), 'report');
-    expect(step.status.lastHandledReconcileAt).to.equal('now');
+    const known = { deploymentID: DEPLOYMENT };
+    const statusFor = (
+      facts: Partial<ControlPlaneFacts>,
+      status: CoderControlPlaneStatus = known,
+    ): CoderControlPlaneStatus =>
+      expectStep(decideControlPlane(input({ secret, ...facts }, { annotations }, { status })), 'report')
+        .status;
+
+    it('is heard, and releases the deletions that are held', () => {
+      expect(statusFor({ handshake })).to.deep.include({
+        lastHandledReconcileAt: 'now',
+        deletionsReleasedAt: '2026-01-02T03:04:05Z',
+      });
+    });
+
+    it('is heard while nothing works, too: a deletion may need neither the Secret nor a look', () => {
+      for (const facts of [
+        { secret: forbidden('coder', 'team') },
+        { secret: credentialsIn(undefined, 'coder') },
+        { handshake: { state: 'failed', error: new CoderError('Unreachable', 'x') } as const },
+      ]) {
+        expect(statusFor(facts)).to.deep.include({
+          lastHandledReconcileAt: 'now',
+          deletionsReleasedAt: '2026-01-02T03:04:05Z',
+        });
+      }
+    });
+
+    it('releases what was asked for by a clock that is ahead of ours', () => {
+      const ahead = '2026-01-02T03:05:00Z';
+      expect(statusFor({ handshake, lastDeletion: ahead }).deletionsReleasedAt).to.equal(ahead);
+      const behind = '2026-01-02T03:03:00Z';
+      expect(statusFor({ handshake, lastDeletion: behind }).deletionsReleasedAt).to.equal(
+        '2026-01-02T03:04:05Z',
+      );
+    });
+
+    it('that was heard before releases nothing', () => {
+      const handled = { ...known, lastHandledReconcileAt: 'now' };
+      expect(statusFor({ handshake }, handled).deletionsReleasedAt).to.equal(undefined);
+      const released = { ...handled, deletionsReleasedAt: '2026-01-01T00:00:00Z' };
+      expect(statusFor({ handshake }, released).deletionsReleasedAt).to.equal('2026-01-01T00:00:00Z');
+    });
+
+    it('releases nothing where nothing was seen before', () => {
+      const status = statusFor({ handshake }, {});
+      expect(status.lastHandledReconcileAt).to.equal('now');
+      expect(status.deletionsReleasedAt).to.equal(undefined);
+    });
+  });
+
+  describe('with new credentials that do not work while the former ones do', () => {
+    const refusals: [RefusedHandshake, string, string][] = [
+      [
+        { state: 'unusable', message: 'the URL must be https' },
+        'InvalidCredentials',
+        'the URL must be https',
+      ],
+      [{ state: 'failed', error: new CoderError('Unauthorized', 'no') }, 'TokenRefused', 'no'],
+      [
+        { state: 'failed', error: new CoderError('Unreachable', 'no answer') },
+        'CoderUnreachable',
+        'no answer',
+      ],
+      [
+        { state: 'otherDeployment', url, version: 'v2.30.0', deploymentID: 'another' },
+        'InvalidCredentials',
+        'coder.com/accept-deployment: another',
+      ],
+    ];
+    for (const [refused, reason, text] of refusals) {
+      it(`says so (${refused.state}, ${reason}), and tries again soon`, () => {
+        const facts = { secret, handshake: { state: 'former', former: handshake, refused } as const };
+        const status = { deploymentID: DEPLOYMENT };
+        const step = expectStep(decideControlPlane(input(facts, {}, { status })), 'report');
+        expect(shown(step.status)).to.deep.equal([
+          `Ready=False/${reason}`,
+          'Synced=True/SyncSucceeded',
+          `Reconciling=True/${reason}`,
+        ]);
+        expect(messageOf(step.status)).to.contain(text).and.to.contain('The former token is still in use');
+        expect(step.status).to.deep.include({ deploymentID: DEPLOYMENT, user });
+        expect(step.rest).to.deep.equal({ until: 'time', afterMs: 5_000 });
+      });
+    }
+  });
+
+  it('takes over the deployment that a person has accepted', () => {
+    const accepted = { ...handshake, deploymentID: 'another' };
+    const status = { deploymentID: DEPLOYMENT };
+    const step = expectStep(
+      decideControlPlane(input({ secret, handshake: accepted }, {}, { status })),
+      'report',
+    );
+    expect(step.status.deploymentID).to.equal('another');
+  });
+
+  describe('suspended', () => {
+    const spec = { suspend: true };
+
+    it('goes on reading, and says that nothing in Coder is changed', () => {
+      const step = expectStep(decideControlPlane(input({ secret, handshake }, {}, { spec })), 'report');
+      expect(shown(step.status)).to.deep.equal([
+        'Ready=True/Connected',
+        'Synced=True/SyncSucceeded',
+        'Suspended=True/SuspendedBySpec',
+      ]);
+      expect(messageOf(step.status)).to.contain('Nothing in Coder is changed');
+    });
+
+    it('is said whatever else is wrong', () => {
+      for (const facts of [
+        { secret: forbidden('coder', 'team') },
+        { secret, handshake: { state: 'failed', error: new CoderError('Unreachable', 'x') } as const },
+      ]) {
+        const step = expectStep(decideControlPlane(input(facts, {}, { spec })), 'report');
+        expect(shown(step.status)).to.include('Suspended=True/SuspendedBySpec');
+      }
+    });
+  });
+
+  describe('the end of the token', () => {
+    const day = 86_400_000;
+    const inDays = (days: number): string => new Date(NOW.getTime() + days * day).toISOString();
+    const stepWith = (
+      at: string,
+      status: CoderControlPlaneStatus = {},
+      lifetimeMs = 90 * day,
+    ): ReturnType<typeof expectStep<never, never, CoderControlPlaneStatus, 'report'>> => {
+      const facts = { secret, handshake: { ...handshake, token: { at, lifetimeMs } } };
+      return expectStep(decideControlPlane(input(facts, {}, { status })), 'report');
+    };
+
+    it('is shown, and no warning while it is far away', () => {
+      const step = stepWith(inDays(30));
+      expect(step.status.tokenExpiresAt).to.equal('2026-02-01T03:04:05Z');
+      expect(messageOf(step.status)).to.equal('Connected to Coder v2.30.0 as coder-operator');
+    });
+
+    it('is announced seven days ahead, once', () => {
+      const step = stepWith(inDays(6), { deploymentID: DEPLOYMENT });
+      const message = 'The token expires on 2026-01-08: replace it in the Secret coder';
+      expect(shown(step.status)[0]).to.equal('Ready=True/Connected');
+      expect(messageOf(step.status)).to.contain(message);
+      expect(step.event).to.deep.equal({ type: 'Warning', reason: 'TokenExpiring', message });
+      const again = stepWith(inDays(6), step.status);
+      expect(again.event).to.equal(undefined);
+      expect(again.status).to.deep.equal(step.status);
+    });
+  });
+
+  describe('counts', () => {
+    const counts = { workspaces: 3, templates: 2 };
+
+    it('appear when everything was looked at', () => {
+      const statusWith = (given: typeof counts | undefined, status = {}): CoderControlPlaneStatus =>
+        expectStep(decideControlPlane(input({ secret, handshake, counts: given }, {}, { status })), 'report')
+          .status;
+      expect(statusWith(undefined).counts).to.equal(undefined);
+      expect(statusWith(counts).counts).to.deep.equal(counts);
+      expect(statusWith(undefined, { counts }).counts, 'it is being looked at anew').to.deep.equal(counts);
+    });
   });
 
   it('while it is deleted stays connected for those that need it, and names them', () => {

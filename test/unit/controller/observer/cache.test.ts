@@ -20,6 +20,26 @@ describe('RecordCache', () => {
     expect(cache.put(thing('a', 2), 30)).to.equal(true);
   });
 
+  it('tells of what it takes in and what it forgets, and of nothing that is too old', () => {
+    const taken: [string, Thing | undefined][] = [];
+    const telling = new RecordCache<Thing>((id, record) => taken.push([id, record]));
+    telling.put(thing('a', 1), 10);
+    telling.put(thing('a', 2), 5);
+    telling.putAll([thing('a', 3), thing('b', 1)], 20);
+    telling.putAll([thing('b', 1)], 30);
+    telling.forget('b');
+    telling.forget('never seen');
+    expect(taken).to.deep.equal([
+      ['a', thing('a', 1)],
+      ['a', thing('a', 3)],
+      ['b', thing('b', 1)],
+      ['b', thing('b', 1)],
+      ['a', undefined],
+      ['b', undefined],
+    ]);
+    expect([...telling.records()]).to.deep.equal([]);
+  });
+
   it('lets no older answer replace a newer one', () => {
     cache.put(thing('a', 2), 20);
     expect(cache.put(thing('a', 1), 10)).to.equal(false);
@@ -40,6 +60,15 @@ describe('RecordCache', () => {
     cache.put(thing('new', 1), 15);
     expect(cache.putAll([], 10)).to.deep.equal({ changed: [], missing: [] });
     expect(cache.get('new')).to.not.equal(undefined);
+  });
+
+  it('takes in what follows for a record from elsewhere, and stays as old as it is', () => {
+    cache.put(thing('a', 1), 10);
+    cache.put(thing('b', 2), 10);
+    expect(cache.amend((t) => (t.state === 1 ? { ...t, state: 7 } : t))).to.deep.equal(['a']);
+    expect(cache.get('a')?.state).to.equal(7);
+    expect(cache.put(thing('a', 3), 11), 'a later look counts').to.equal(true);
+    expect(cache.put(thing('b', 3), 9), 'an earlier one does not').to.equal(false);
   });
 
   it('forgets', () => {

@@ -14,6 +14,8 @@ class Bench {
   readonly template = this.coder.addTemplate();
   readonly woken: string[] = [];
   readonly errors: unknown[] = [];
+  /** What became known: `id` when it is remembered, `-id` when it is forgotten. */
+  readonly taken: string[] = [];
   readonly stop = new AbortController();
   readonly observer = new Observer({
     client: this.coder.client,
@@ -23,6 +25,7 @@ class Bench {
     onWorkspace: (id) => this.woken.push(id),
     onTemplate: (id) => this.woken.push(id),
     onFirstLook: () => this.woken.push('everything'),
+    onRecord: (id, record) => this.taken.push(record === undefined ? `-${id}` : id),
     onError: (error) => this.errors.push(error),
   });
   running: Promise<void> = Promise.resolve();
@@ -155,6 +158,36 @@ describe('Observer', () => {
     expect(bench.observer.workspaces.get(a)).to.equal(undefined);
   });
 
+  it('tells of everything that becomes known, whoever brings it', async () => {
+    const a = bench.add('a');
+    await bench.start();
+    expect(bench.taken.splice(0), 'the whole list').to.deep.equal([a]);
+    bench.coder.build('stop');
+    bench.observer.learn(await bench.coder.workspace(a), bench.clock.monotonic());
+    expect(bench.taken.splice(0), 'a read of ours').to.deep.equal([a]);
+    bench.observer.follow(a);
+    await bench.clock.advance(250);
+    expect(bench.taken.splice(0), 'the follower').to.deep.equal([a]);
+    bench.coder.finishBuilds('succeeded');
+    bench.coder.build('delete');
+    bench.coder.finishBuilds('succeeded');
+    await bench.clock.advance(1_000);
+    expect(bench.taken, 'what is not seen any more').to.deep.equal([`-${a}`]);
+  });
+
+  it('knows everything after both lists were read once', async () => {
+    const a = bench.add('a');
+    const templates = bench.coder.templates.bind(bench.coder);
+    bench.coder.templates = () => Promise.reject(new CoderError('ServerError', 'x'));
+    await bench.start();
+    expect(bench.observer.everything).to.equal(undefined);
+    bench.coder.templates = templates;
+    await bench.clock.advance(POLL_MS);
+    const { everything } = bench.observer;
+    expect([...(everything?.workspaces ?? [])].map((w) => w.id)).to.deep.equal([a]);
+    expect([...(everything?.templates ?? [])].map((t) => t.id)).to.deep.equal([bench.template.id]);
+  });
+
   it('does not let a list that was asked for before bring a template back to what it was', async () => {
     await bench.start();
     const before = await bench.coder.templates();
@@ -182,6 +215,7 @@ describe('Observer', () => {
     const build = await bench.coder.createBuild(a, { transition: 'stop' });
     const record = bench.observer.learnBuild(known, build, bench.clock.monotonic());
     expect(record.build).to.include({ number: 2, transition: 'stop' });
+    bench.observer.learn(await bench.coder.workspace(a), bench.clock.monotonic());
     await bench.clock.advance(POLL_MS);
     expect(bench.take()).to.deep.equal([]);
   });

@@ -25,6 +25,12 @@ describe('recordOf', () => {
     });
   });
 
+  it('knows a prebuild by its mark or by its owner', () => {
+    expect(recorded({}).isPrebuild).to.equal(false);
+    expect(recorded({ is_prebuild: true }).isPrebuild).to.equal(true);
+    expect(recorded({ owner_id: 'c42fdf75-3097-471c-8c33-fb52454d81c0' }).isPrebuild).to.equal(true);
+  });
+
   it('cleans and shortens the error of a job', () => {
     const job = jobAnswer({ status: 'failed', error: `\u001b[31mError\u001b[0m:\n${'x'.repeat(5_000)}` });
     const { error = '' } = recorded({ latest_build: buildAnswer({ job }) }).build;

@@ -20,6 +20,7 @@ import {
   VERSION_ID,
   versionRecord,
 } from '../../../support/controller-records.ts';
+import { controlPlane } from '../../../support/workspace-rules.ts';
 
 const FILES = { 'main.tf': '# one' };
 const KEY = contentHash({ files: FILES, provisioner: 'terraform' });
@@ -546,6 +547,133 @@ describe('decideTemplate', () => {
           'Stalled=True/ImportFailed',
         );
       }
+    });
+  });
+
+  describe('what the control plane allows', () => {
+    const parts = { status: done, metadata: held };
+
+    it('out of its scope nothing is done, and owners do not matter', () => {
+      const outside = controlPlane({ scope: { organizations: ['other'], owners: [] } });
+      for (const given of [{}, parts]) {
+        const step = expectStep(
+          decideTemplate(templateInput(given, { ...there, connection: outside })),
+          'report',
+        );
+        expect(shown(step.status)).to.deep.equal([
+          'Ready=False/OutOfScope',
+          'Synced=True/SyncSucceeded',
+          'Stalled=True/OutOfScope',
+        ]);
+        expect(messageOf(step.status)).to.contain('spec.scope.organizations');
+      }
+      const inside = controlPlane({ scope: { organizations: ['Acme'], owners: ['bob'] } });
+      const step = decideTemplate(templateInput(parts, { ...there, connection: inside }));
+      expect(shown(expectStep(step, 'report').status)).to.include('Ready=True/UpToDate');
+    });
+
+    it('Delete counts for what was adopted, where it allows that', () => {
+      const spec = { files: FILES, deletionPolicy: 'Delete' } as const;
+      const status = { ...done, origin: 'Adopted' as const };
+      const connection = controlPlane({ adoptedDeletion: true });
+      const input = templateInput({ spec, status }, { ...there, connection });
+      expect(decideTemplate(input)).to.deep.equal({ do: 'finalizer', present: true });
+      const step = decideTemplate(templateInput({ spec, status, metadata: held }, { ...there, connection }));
+      expect(expectStep(step, 'report').event).to.equal(undefined);
+    });
+
+    describe('while it is suspended', () => {
+      const connection = controlPlane({ suspended: true });
+      const suspended = [
+        'Ready=False/Suspended',
+        'Synced=True/SyncSucceeded',
+        'Suspended=True/SuspendedByControlPlane',
+      ];
+
+      it('nothing is uploaded, and a request is not taken for heard', () => {
+        const facts = { connection, templateByName: unseen, organization };
+        const step = decideTemplate(templateInput({ metadata: { ...held, ...asked } }, facts));
+        const { status, rest } = expectStep(step, 'report');
+        expect(shown(status)).to.deep.equal(suspended);
+        expect(messageOf(status)).to.contain('Not done while suspended');
+        expect(status.pendingVersion).to.equal(undefined);
+        expect(status.lastHandledReconcileAt).to.equal(undefined);
+        expect(rest).to.deep.equal({ until: 'woken' });
+      });
+
+      it('nothing is promoted', () => {
+        const spec = { versionID: NEW_ID };
+        const version = {
+          id: NEW_ID,
+          version: versionRecord({ id: NEW_ID, name: 'new', templateID: TEMPLATE_ID }),
+        };
+        const step = decideTemplate(templateInput({ ...parts, spec }, { ...there, connection, version }));
+        const { status } = expectStep(step, 'report');
+        expect(shown(status)).to.deep.equal(suspended);
+        expect(messageOf(status)).to.contain('Making new the active version');
+        expect(status.contentVersionID).to.equal(VERSION_ID);
+        const again = decideTemplate(
+          templateInput({ ...parts, spec, status }, { ...there, connection, version }),
+        );
+        expect(expectStep(again, 'report').status, 'nothing is written while it lasts').to.deep.equal(status);
+      });
+
+      it('what is up to date is Ready, and says so', () => {
+        const step = expectStep(decideTemplate(templateInput(parts, { ...there, connection })), 'report');
+        expect(shown(step.status)).to.deep.equal([
+          'Ready=True/UpToDate',
+          'Synced=True/SyncSucceeded',
+          'Suspended=True/SuspendedByControlPlane',
+        ]);
+      });
+
+      it('what is wrong is told', () => {
+        const facts = { connection, templateByName: unseen };
+        const step = expectStep(decideTemplate(templateInput({ spec: {} }, facts)), 'report');
+        expect(shown(step.status)).to.include('Stalled=True/ContentMissing');
+        expect(shown(step.status)).to.include('Suspended=True/SuspendedByControlPlane');
+      });
+    });
+
+    describe('another deployment that a person has accepted', () => {
+      const connection = controlPlane({ isAccepted: true });
+      const status: CoderTemplateStatus = {
+        ...done,
+        id: 'old-id',
+        deploymentID: 'another',
+        lastHandledReconcileAt: 'x',
+        pendingOperation: pendingOperation({ type: 'Promote' }),
+        conditions: [],
+      };
+
+      it('is looked for by its name there, an open operation or not', () => {
+        const input = templateInput({ status, metadata: held }, { connection });
+        expect(decideTemplate(input)).to.deep.equal({ do: 'read', fact: 'templateByName' });
+      });
+
+      it("is taken over there as somebody else's, and let go", () => {
+        const facts = {
+          connection,
+          templateByName: seen(templateRecord()),
+          activeVersionName: { id: VERSION_ID, name: 'one' },
+        };
+        expect(decideTemplate(templateInput({ status, spec: {}, metadata: held }, facts))).to.deep.equal({
+          do: 'finalizer',
+          present: false,
+        });
+        const step = expectStep(decideTemplate(templateInput({ status, spec: {} }, facts)), 'report');
+        expect(step.status).to.deep.include({ id: TEMPLATE_ID, origin: 'Adopted', deploymentID: DEPLOYMENT });
+        expect(step.status.lastHandledReconcileAt).to.equal('x');
+        expect(step.status.pendingOperation).to.equal(undefined);
+      });
+
+      it('is made where it is not there', () => {
+        const facts = { connection, templateByName: unseen, organization };
+        const step = expectStep(decideTemplate(templateInput({ status, metadata: held }, facts)), 'write');
+        expect(step.operation).to.deep.include({ type: 'CreateVersion', templateID: undefined });
+        expect(step.status.id).to.equal(undefined);
+        expect(step.status.contentHash).to.equal(undefined);
+      });
     });
   });
 });

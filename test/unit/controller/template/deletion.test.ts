@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { CoderTemplateStatus } from '../../../../src/api/generated.ts';
-import { finalizers } from '../../../../src/api/kinds.ts';
+import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import { decideTemplate } from '../../../../src/controller/template/decide.ts';
 import type { TemplateFacts, TemplateStep } from '../../../../src/controller/template/input.ts';
 import { DEPLOYMENT } from '../../../support/controller-coder.ts';
@@ -18,6 +18,7 @@ import {
   unseen,
   VERSION_ID,
 } from '../../../support/controller-records.ts';
+import { controlPlane } from '../../../support/workspace-rules.ts';
 
 const DELETED = { deletionTimestamp: '2026-01-02T03:00:00Z', finalizers: [finalizers.template] };
 const created: CoderTemplateStatus = { id: TEMPLATE_ID, origin: 'Created', deploymentID: DEPLOYMENT };
@@ -115,7 +116,7 @@ describe('deletion of a template', () => {
     for (const connection of [{ state: 'none' }, unavailable()] as const) {
       const step = expectStep(decide({ facts: { connection } }), 'report');
       expect(shown(step.status)).to.include('Reconciling=True/ControlPlaneNotReady');
-      expect(messageOf(step.status)).to.contain('spec.deletionPolicy to Retain');
+      expect(messageOf(step.status)).to.contain('spec.deletionPolicy Retain');
     }
     const last = unavailable(0, { deploymentID: DEPLOYMENT });
     expect(decide({ facts: { connection: last, ...there, ...unused } }).do).to.equal('write');
@@ -146,5 +147,59 @@ describe('deletion of a template', () => {
       const stranger = { ...ours, templateByName: seen(templateRecord({ activeVersionID: 'another' })) };
       expect(released(decide({ status, facts: stranger }))).to.equal('Retained');
     });
+  });
+
+  it('a person lets go of it with its uid, whatever is known of Coder', () => {
+    const metadata = { annotations: { [annotations.forceRelease]: 'uid-1' } };
+    const away: Partial<TemplateFacts>[] = [
+      { ...there, ...unused },
+      { connection: { state: 'none' } },
+      { connection: controlPlane({ suspended: true }) },
+    ];
+    for (const facts of away) {
+      const step = expectStep(decide({ facts, metadata }), 'finalizer');
+      expect(step.event).to.deep.include({ type: 'Warning', reason: 'ForceReleased' });
+      expect(step.event?.message).to.contain('acme/docker');
+    }
+    const copied = { annotations: { [annotations.forceRelease]: 'uid-2' } };
+    expect(decide({ metadata: copied, facts: { ...there, ...unused } }).do).to.equal('write');
+  });
+
+  it('deletes what it did not create when object and control plane both say so', () => {
+    const status = { ...created, origin: 'Adopted' } as const;
+    const facts = { ...there, ...unused, connection: controlPlane({ adoptedDeletion: true }) };
+    expect(expectStep(decide({ status, facts, policy: 'Delete' }), 'write').operation.type).to.equal(
+      'Delete',
+    );
+    expect(released(decide({ status, facts }))).to.equal('Retained');
+    const unknown = expectStep(
+      decide({ status, policy: 'Delete', facts: { connection: { state: 'none' } } }),
+      'report',
+    );
+    expect(shown(unknown.status)).to.include('Reconciling=True/ControlPlaneNotReady');
+  });
+
+  it('keeps what is out of scope', () => {
+    const connection = controlPlane({ scope: { organizations: ['other'], owners: [] } });
+    expect(released(decide({ facts: { ...there, ...unused, connection } }))).to.equal('Retained');
+  });
+
+  it('lets go of what is in another deployment than the accepted one', () => {
+    const status = { ...created, deploymentID: 'another' };
+    expect(released(decide({ status, facts: { connection: controlPlane({ isAccepted: true }) } }))).to.equal(
+      'Released',
+    );
+  });
+
+  it('deletes nothing while the control plane is suspended, and lets go of what is to be kept', () => {
+    const connection = controlPlane({ suspended: true });
+    const step = expectStep(decide({ facts: { ...there, ...unused, connection } }), 'report');
+    expect(shown(step.status)).to.deep.equal([
+      'Ready=False/Suspended',
+      'Synced=True/SyncSucceeded',
+      'Suspended=True/SuspendedByControlPlane',
+    ]);
+    expect(messageOf(step.status)).to.contain('Deleting the template in Coder');
+    expect(released(decide({ policy: 'Retain', facts: { connection } }))).to.equal('Retained');
   });
 });

@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import { decideWorkspace } from '../../../../src/controller/workspace/decide.ts';
 import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
+import type { ConnectionFact } from '../../../../src/controller/facts.ts';
 import { DEPLOYMENT, ORGANIZATION, OWNER, STRANGER } from '../../../support/controller-coder.ts';
+import { wired } from '../../../support/controller-kube.ts';
 import {
   build,
   byOwner,
@@ -22,6 +24,7 @@ import {
   workspaceInput,
   workspaceRecord,
 } from '../../../support/controller-records.ts';
+import { controlPlane, decideBound, type BoundCase } from '../../../support/workspace-rules.ts';
 
 const held = { finalizers: [finalizers.workspace] };
 const asked = { annotations: { [annotations.reconcileRequestedAt]: 'again' } };
@@ -180,7 +183,7 @@ describe('decideWorkspace', () => {
 
     it('then announces and creates', () => {
       const step = expectStep(decideWorkspace(workspaceInput({ metadata: held }, creatable)), 'write');
-      expect(step.operation).to.deep.equal({
+      expect(wired(step.operation)).to.deep.equal({
         type: 'Create',
         owner: 'ann',
         name: 'dev',
@@ -333,7 +336,7 @@ describe('decideWorkspace', () => {
   });
 
   describe('a lost status', () => {
-    const spec = { templateName: 'docker', running: true };
+    const spec = { templateName: 'docker', running: true, driftPolicy: 'OnChange' as const };
     const stopped = seen(workspaceRecord({ build: build({ transition: 'stop', ...byOwner }) }));
     const metadata = { ...held, ...asked };
 
@@ -475,9 +478,159 @@ describe('decideWorkspace', () => {
     });
 
     it('the workspace is gone: says so', () => {
-      const step = expectStep(decideWorkspace(workspaceInput(parts, { workspace: gone })), 'report');
+      const facts = { workspace: gone, deletedWorkspace: { build: build({ reason: 'autodelete' }) } };
+      const step = expectStep(decideWorkspace(workspaceInput(parts, facts)), 'report');
       expect(shown(step.status)).to.include('Stalled=True/DeletedInCoder');
       expect(step.status.pendingOperation).to.equal(undefined);
+    });
+  });
+
+  describe('an announced setting', () => {
+    const spec = { templateName: 'docker', ttlMillis: 3_600_000 };
+    const pending = pendingOperation({ type: 'SetTTL', value: '3600000' });
+    const settle = (ttlMillis: number, over: Partial<BoundCase> = {}): ReturnType<typeof decideBound> =>
+      decideBound({ spec, status: { pendingOperation: pending }, record: { ttlMillis }, ...over });
+
+    it('S6 is looked for in Coder, whatever is remembered', () => {
+      expect(settle(0, { fresh: false })).to.deep.equal({ do: 'read', fact: 'freshWorkspace' });
+      expect(settle(0, { facts: {}, fresh: false, isAnswered: true }).do).to.equal('read');
+    });
+
+    it('S9 landed, sooner or later, or was there already: it counts as applied', () => {
+      for (const over of [{ isAnswered: true }, {}, { pendingForMs: 90_000 }]) {
+        const step = expectStep(settle(3_600_000, over), 'report');
+        expect(step.status.pendingOperation).to.equal(undefined);
+        expect(wired(step.status.applied)).to.deep.equal({ ttlMillis: 3_600_000 });
+        expect(shown(step.status)).to.deep.equal(['Ready=True/PowerNotManaged', 'Synced=True/SyncSucceeded']);
+      }
+    });
+
+    it('S10 was answered and made no difference: it is not honoured', () => {
+      const step = expectStep(settle(0, { isAnswered: true }), 'report');
+      expect(step.status.pendingOperation).to.equal(undefined);
+      expect(wired(step.status.applied)).to.deep.equal({ ttlMillis: 3_600_000, notHonoured: ['ttlMillis'] });
+      expect(shown(step.status)).to.include('Drifted=True/SettingsNotHonoured');
+    });
+
+    it('S12 is not there yet: waits, whatever else there is to do', () => {
+      for (const [pendingForMs, afterMs] of [
+        [0, 2_000],
+        [34_000, 1_000],
+      ] as const) {
+        const step = expectStep(settle(0, { pendingForMs }), 'report');
+        expect(shown(step.status)).to.include('Reconciling=True/OutcomeUnknown');
+        expect(step.status.pendingOperation).to.deep.equal(pending);
+        expect(step.rest).to.deep.equal({ until: 'time', afterMs });
+      }
+    });
+
+    it('S11 is not there after the time: it is set again', () => {
+      const step = expectStep(settle(0, { pendingForMs: 35_000 }), 'write');
+      expect(step.operation).to.deep.include({ type: 'Set', field: 'ttlMillis', value: '3600000' });
+    });
+
+    it('S9 of a wish that was left out meanwhile is settled and forgotten', () => {
+      const step = expectStep(settle(3_600_000, { spec: { templateName: 'docker' } }), 'report');
+      expect(step.status.pendingOperation).to.equal(undefined);
+      expect(step.status.applied).to.equal(undefined);
+    });
+
+    it('S9 an empty schedule was cleared', () => {
+      const schedule = pendingOperation({ type: 'SetAutostart', value: '' });
+      const step = expectStep(
+        decideBound({ spec: { autostartSchedule: '' }, status: { pendingOperation: schedule } }),
+        'report',
+      );
+      expect(step.status.applied?.autostartSchedule).to.equal('');
+    });
+
+    const more = { ...spec, running: true };
+    const stopped = build({ transition: 'stop' });
+    for (const [name, ttlMillis, notHonoured] of [
+      ['S9, S13 honoured', 3_600_000, undefined],
+      ['S10, S13 not honoured', 0, ['ttlMillis']],
+    ] as const) {
+      it(`${name}, with more to send: what came of it is written down first`, () => {
+        const over = { spec: more, record: { ttlMillis, build: stopped } };
+        const step = expectStep(settle(ttlMillis, { ...over, isAnswered: true }), 'report');
+        expect(step.status.pendingOperation).to.equal(undefined);
+        expect(step.status.applied?.notHonoured).to.deep.equal(notHonoured);
+        expect(shown(step.status)).to.include('Reconciling=True/Progressing');
+        expect(step.rest).to.deep.equal({ until: 'time', afterMs: 1 });
+        const next = expectStep(decideBound({ ...over, status: step.status }), 'write');
+        expect(next.operation.type).to.equal('Start');
+      });
+    }
+
+    it('S6 the workspace is gone: says so', () => {
+      const facts = { workspace: gone, deletedWorkspace: { build: build({ reason: 'autodelete' }) } };
+      const step = expectStep(settle(0, { facts }), 'report');
+      expect(shown(step.status)).to.include('Stalled=True/DeletedInCoder');
+      expect(step.status.pendingOperation).to.equal(undefined);
+    });
+  });
+
+  describe('scope', () => {
+    const outside: [string, ConnectionFact, string][] = [
+      [
+        'organization',
+        controlPlane({ scope: { organizations: ['other'], owners: [] } }),
+        'spec.scope.organizations',
+      ],
+      ['owner', controlPlane({ scope: { organizations: ['acme'], owners: ['bob'] } }), 'spec.scope.owners'],
+    ];
+    for (const [name, connection, text] of outside) {
+      it(`B8 of another ${name}: nothing is done, bound or not`, () => {
+        for (const parts of [{}, { status: bound, metadata: held }]) {
+          const step = expectStep(decideWorkspace(workspaceInput(parts, { connection })), 'report');
+          expect(shown(step.status)).to.deep.equal([
+            'Ready=False/OutOfScope',
+            'Synced=True/SyncSucceeded',
+            'Stalled=True/OutOfScope',
+          ]);
+          expect(messageOf(step.status)).to.contain(text);
+        }
+      });
+    }
+
+    it('B8 names are compared without case', () => {
+      const connection = controlPlane({ scope: { organizations: ['other', 'Acme'], owners: ['ANN'] } });
+      expect(decideWorkspace(workspaceInput({}, { connection }))).to.deep.equal({
+        do: 'read',
+        fact: 'workspaceByName',
+      });
+    });
+  });
+
+  describe('what the control plane allows for what it did not create', () => {
+    const facts = { workspace: seen(workspaceRecord()), connection: controlPlane({ adoptedDeletion: true }) };
+    const spec = { templateName: 'docker', deletionPolicy: 'Delete' as const };
+
+    it('F3 Delete counts: it is held, and nothing is warned of', () => {
+      expect(decideWorkspace(workspaceInput({ spec, status: adopted }, facts))).to.deep.equal({
+        do: 'finalizer',
+        present: true,
+      });
+      const step = expectStep(
+        decideWorkspace(workspaceInput({ spec, status: adopted, metadata: held }, facts)),
+        'report',
+      );
+      expect(step.event).to.equal(undefined);
+    });
+
+    it('F4 it does not count any more: it is let go', () => {
+      const denied = { ...facts, connection: controlPlane() };
+      expect(
+        decideWorkspace(workspaceInput({ spec, status: adopted, metadata: held }, denied)),
+      ).to.deep.equal({
+        do: 'finalizer',
+        present: false,
+      });
+    });
+
+    it('F4 it is kept without Delete', () => {
+      const kept = { spec: { templateName: 'docker' }, status: adopted };
+      expectStep(decideWorkspace(workspaceInput(kept, facts)), 'report');
     });
   });
 
@@ -488,8 +641,12 @@ describe('decideWorkspace', () => {
       expect(decideWorkspace(workspaceInput(parts))).to.deep.equal({ do: 'read', fact: 'workspace' });
     });
 
-    it('proven to be deleted is not made again by itself', () => {
-      const step = expectStep(decideWorkspace(workspaceInput(parts, { workspace: gone })), 'report');
+    it('proven to be deleted is not made again by itself under OnChange', () => {
+      const spec = { templateName: 'docker', driftPolicy: 'OnChange' as const };
+      const step = expectStep(
+        decideWorkspace(workspaceInput({ ...parts, spec }, { workspace: gone })),
+        'report',
+      );
       expect(shown(step.status)).to.include('Stalled=True/DeletedInCoder');
       expect(step.status.running).to.equal(false);
       expect(step.rest).to.deep.equal({ until: 'woken' });
@@ -520,7 +677,7 @@ describe('decideWorkspace', () => {
     it('renamed in Coder stays bound', () => {
       const record = workspaceRecord({ name: 'else', ownerName: 'zoe' });
       const step = expectStep(decideWorkspace(workspaceInput(parts, { workspace: seen(record) })), 'report');
-      expect(shown(step.status)).to.include('Drifted=True/RenamedInCoder');
+      expect(shown(step.status)).to.include('Drifted=True/OwnerChangedInCoder');
       expect(messageOf(step.status, 'Drifted')).to.contain('zoe/else');
     });
 

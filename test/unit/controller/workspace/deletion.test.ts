@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import type { CoderWorkspaceStatus } from '../../../../src/api/generated.ts';
+import type { ConnectionFact } from '../../../../src/controller/facts.ts';
 import type { BuildRecord } from '../../../../src/controller/observer/record.ts';
 import { decideWorkspace } from '../../../../src/controller/workspace/decide.ts';
 import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
@@ -21,6 +22,7 @@ import {
   workspaceInput,
   workspaceRecord,
 } from '../../../support/controller-records.ts';
+import { controlPlane, SUSPENSIONS } from '../../../support/workspace-rules.ts';
 
 const DELETED = { deletionTimestamp: '2026-01-02T03:00:00Z', finalizers: [finalizers.workspace] };
 const created: CoderWorkspaceStatus = { id: WORKSPACE_ID, origin: 'Created', deploymentID: DEPLOYMENT };
@@ -157,7 +159,7 @@ describe('deletion of a workspace', () => {
   it('does not take what is not shown for deleted', () => {
     const step = expectStep(decide({ facts: { workspace: unseen } }), 'report');
     expect(shown(step.status)).to.include('Reconciling=True/NotVisibleInCoder');
-    expect(messageOf(step.status)).to.contain('spec.deletionPolicy to Retain');
+    expect(messageOf(step.status)).to.contain('spec.deletionPolicy Retain');
   });
 
   describe('without a connection', () => {
@@ -169,7 +171,7 @@ describe('deletion of a workspace', () => {
           'Synced=False/ControlPlaneNotReady',
           'Reconciling=True/ControlPlaneNotReady',
         ]);
-        expect(messageOf(step.status)).to.contain('spec.deletionPolicy to Retain');
+        expect(messageOf(step.status)).to.contain('spec.deletionPolicy Retain');
       }
     });
 
@@ -291,7 +293,7 @@ describe('deletion of a workspace', () => {
       expect(shown(step.status)).to.include('Stalled=True/BuildRetriesExhausted');
       expect(messageOf(step.status))
         .to.contain('coder.com/reconcile-requested-at')
-        .and.to.contain('spec.deletionPolicy to Retain');
+        .and.to.contain('spec.deletionPolicy Retain');
     });
 
     it('begins anew when a person asks', () => {
@@ -300,5 +302,198 @@ describe('deletion of a workspace', () => {
       expect(step.status.lastHandledReconcileAt).to.equal('now');
       expect(step.status.failures).to.equal(undefined);
     });
+  });
+
+  describe('let go of by a person', () => {
+    const force = (uid: string): object => ({ annotations: { [annotations.forceRelease]: uid } });
+
+    it('X3 with the uid of the object: without asking anybody, and with a Warning', () => {
+      const cases: Case[] = [
+        {},
+        { facts: { connection: unavailable() } },
+        { facts: { connection: { state: 'connecting' } } },
+        { facts: { connection: { state: 'none' } } },
+        { facts: { connection: controlPlane({ suspended: true }) } },
+        { status: { ...created, deploymentID: 'another' } },
+        { status: { pendingOperation: pendingOperation({ type: 'Create' }) } },
+        { policy: 'Retain' },
+      ];
+      for (const given of cases) {
+        const step = expectStep(decide({ ...given, metadata: force('uid-1') }), 'finalizer');
+        expect(step.present).to.equal(false);
+        expect(step.event).to.deep.include({ type: 'Warning', reason: 'ForceReleased' });
+        expect(step.event?.message).to.contain('ann/dev').and.to.contain('may still be there');
+      }
+    });
+
+    it('X3 not with another uid, as a copied manifest may hold', () => {
+      for (const uid of ['uid-2', '', 'true']) {
+        expect(decide({ metadata: force(uid) })).to.deep.equal({ do: 'read', fact: 'freshWorkspace' });
+      }
+    });
+
+    it('X2 what is not bound is just released', () => {
+      expect(released(decide({ status: {}, metadata: force('uid-1') }))).to.equal('Released');
+    });
+  });
+
+  describe('what the operator did not create', () => {
+    const adopted = { ...created, origin: 'Adopted' } as const;
+    const allowed = { connection: controlPlane({ adoptedDeletion: true }) };
+
+    it('X23 is deleted when object and control plane both say so', () => {
+      const facts = { ...allowed, ...withBuild({}) };
+      expect(
+        expectStep(decide({ status: adopted, policy: 'Delete', facts }), 'write').operation.type,
+      ).to.equal('Delete');
+      const unknown = { id: WORKSPACE_ID, deploymentID: DEPLOYMENT };
+      expect(decide({ status: unknown, policy: 'Delete', facts }).do).to.equal('write');
+    });
+
+    it('X4 is kept when the object does not say so', () => {
+      expect(released(decide({ status: adopted, facts: allowed }))).to.equal('Retained');
+    });
+
+    it('X9 waits as long as nobody knows what the control plane allows', () => {
+      for (const connection of [{ state: 'none' }, unavailable()] as const) {
+        const step = expectStep(
+          decide({ status: adopted, policy: 'Delete', facts: { connection } }),
+          'report',
+        );
+        expect(shown(step.status)).to.include('Reconciling=True/ControlPlaneNotReady');
+      }
+      const connecting = decide({
+        status: adopted,
+        policy: 'Delete',
+        facts: { connection: { state: 'connecting' } },
+      });
+      expect(connecting).to.deep.include({ do: 'report', status: adopted, rest: { until: 'woken' } });
+    });
+
+    it('X4 is kept at once without a connection when the object does not say so', () => {
+      const facts = { connection: { state: 'none' } } as const;
+      expect(released(decide({ status: adopted, facts }))).to.equal('Retained');
+    });
+  });
+
+  it('X5 what is out of scope is kept, also by what was last known of the scope', () => {
+    const scopes = [
+      { organizations: ['other'], owners: [] },
+      { organizations: [], owners: ['bob'] },
+    ];
+    for (const scope of scopes) {
+      expect(released(decide({ facts: { connection: controlPlane({ scope }) } }))).to.equal('Retained');
+      const known = controlPlane({ scope });
+      if (known.state !== 'ready') throw new Error('it is ready');
+      const last = { ...unavailable(), last: known } as ConnectionFact;
+      expect(released(decide({ facts: { connection: last } }))).to.equal('Retained');
+    }
+  });
+
+  describe('in another deployment', () => {
+    const status = { ...created, deploymentID: 'another' };
+
+    it('X11 nothing is deleted, and a person is told', () => {
+      const step = expectStep(decide({ status, facts: withBuild({}) }), 'report');
+      expect(shown(step.status)).to.include('Stalled=True/DeploymentMismatch');
+      expect(messageOf(step.status)).to.contain('another').and.to.contain('coder.com/force-release');
+    });
+
+    it('X10 it is let go when a person has accepted this one', () => {
+      const facts = { connection: controlPlane({ isAccepted: true }) };
+      expect(released(decide({ status, facts }))).to.equal('Released');
+    });
+  });
+
+  describe('many at once', () => {
+    const facts = { ...withBuild({ number: 4 }), heldDeletions: () => 30 };
+
+    it('X21 are held until a person releases them, and say how many', () => {
+      const step = expectStep(decide({ facts: { ...facts, buildSlot: undefined } as object }), 'report');
+      expect(shown(step.status)).to.deep.equal([
+        'Ready=False/Deleting',
+        'Synced=True/SyncSucceeded',
+        'Reconciling=True/DeletionHeld',
+      ]);
+      expect(messageOf(step.status))
+        .to.contain('30 workspaces')
+        .and.to.contain('more than 20')
+        .and.to.contain('spec.deletionPolicy to Retain');
+      expect(step.event).to.deep.include({ type: 'Warning', reason: 'DeletionHeld' });
+      expect(step.rest).to.deep.equal({ until: 'time', afterMs: 60_000 });
+      const again = decide({ facts, status: step.status });
+      expect(expectStep(again, 'report').event).to.equal(undefined);
+    });
+
+    it('X4, X15 hold nothing that is kept or gone already', () => {
+      expect(released(decide({ facts, policy: 'Retain' }))).to.equal('Retained');
+      expect(released(decide({ facts: { ...facts, workspace: gone } }))).to.equal('Deleted');
+    });
+
+    it('X18 hold no deletion that was sent', () => {
+      const sent = { ...facts, ...withBuild({ transition: 'delete', jobStatus: 'running' }) };
+      expect(shown(expectStep(decide({ facts: sent }), 'report').status)).to.include(
+        'Reconciling=True/WaitingForBuild',
+      );
+    });
+  });
+
+  it('X22 asks for a place, and waits for one', () => {
+    const facts = withBuild({ number: 4 });
+    expect(decide({ facts: { ...facts, buildSlot: undefined } as object })).to.deep.equal({
+      do: 'read',
+      fact: 'buildSlot',
+    });
+    const step = expectStep(decide({ facts: { ...facts, buildSlot: 'none' } }), 'report');
+    expect(shown(step.status)).to.deep.equal([
+      'Ready=False/Deleting',
+      'Synced=True/SyncSucceeded',
+      'Reconciling=True/WaitingForBuildSlot',
+    ]);
+    expect(step.rest).to.deep.equal({ until: 'time', afterMs: 30_000 });
+  });
+
+  for (const [who, reason, suspension] of SUSPENSIONS) {
+    const decideSuspended = (given: Case): WorkspaceStep =>
+      decideWorkspace(
+        workspaceInput(
+          {
+            spec: { templateName: 'docker', deletionPolicy: given.policy, ...suspension.spec },
+            status: given.status ?? created,
+            metadata: { ...DELETED, ...given.metadata },
+          },
+          { crdTerminating: false, ...given.facts, ...suspension.facts },
+        ),
+      );
+
+    it(`Z1 suspended by ${who}: nothing is deleted, and no place is taken`, () => {
+      const facts = { ...withBuild({ number: 4 }), buildSlot: undefined } as object;
+      const step = expectStep(decideSuspended({ facts }), 'report');
+      expect(shown(step.status)).to.deep.equal([
+        'Ready=False/Suspended',
+        'Synced=True/SyncSucceeded',
+        `Suspended=True/${reason}`,
+      ]);
+      expect(messageOf(step.status)).to.contain('Deleting the workspace in Coder');
+    });
+
+    it(`Z2 suspended by ${who}: what is to be kept or is gone is released all the same`, () => {
+      expect(released(decideSuspended({ policy: 'Retain' }))).to.equal('Retained');
+      expect(released(decideSuspended({ facts: { workspace: gone } }))).to.equal('Deleted');
+    });
+  }
+
+  it('Z1 suspended by a control plane that cannot be reached now: nothing is deleted', () => {
+    const known = controlPlane({ suspended: true });
+    if (known.state !== 'ready') throw new Error('it is ready');
+    const connection = { ...unavailable(), last: known } as ConnectionFact;
+    const step = expectStep(decide({ facts: { connection, ...withBuild({}) } }), 'report');
+    expect(shown(step.status)).to.include('Suspended=True/SuspendedByControlPlane');
+  });
+
+  it('X17 with an announced setting does not wait: that is no build', () => {
+    const status = { ...created, pendingOperation: pendingOperation({ type: 'SetTTL', value: '0' }) };
+    const step = expectStep(decide({ status, facts: withBuild({ number: 4 }) }), 'write');
+    expect(step.status.pendingOperation).to.equal(undefined);
   });
 });

@@ -18,6 +18,7 @@ import {
   workspaceInput,
   workspaceRecord,
 } from '../../../support/controller-records.ts';
+import { decideBound, SUSPENSIONS, type BoundCase } from '../../../support/workspace-rules.ts';
 
 interface Case {
   readonly running?: boolean | undefined;
@@ -27,6 +28,8 @@ interface Case {
   readonly asked?: string;
   readonly fresh?: boolean;
   readonly generation?: number;
+  /** Default OnChange. */
+  readonly policy?: 'Enforce';
 }
 
 /** A workspace that the operator created and that is bound. */
@@ -35,7 +38,7 @@ function decide(given: Case): WorkspaceStep {
   return decideWorkspace(
     workspaceInput(
       {
-        spec: { templateName: 'docker', running },
+        spec: { templateName: 'docker', running, driftPolicy: given.policy ?? 'OnChange' },
         status: { id: WORKSPACE_ID, origin: 'Created', deploymentID: DEPLOYMENT, ...given.status },
         metadata: {
           generation,
@@ -197,7 +200,11 @@ describe('decidePower', () => {
             'Synced=True/SyncSucceeded',
             'Reconciling=True/WaitingForBuild',
           ]);
-          expect(step.rest).to.deep.equal({ until: 'build', workspaceID: WORKSPACE_ID });
+          expect(step.rest).to.deep.equal({
+            until: 'build',
+            workspaceID: WORKSPACE_ID,
+            afterMs: 1_800_000,
+          });
           expect(messageOf(step.status)).to.contain(`build 4 is ${jobStatus}`);
         });
       }
@@ -206,7 +213,7 @@ describe('decidePower', () => {
     it('says that a new workspace that shall not run is stopped afterwards', () => {
       const step = expectStep(decide({ running: false, build: { jobStatus: 'running' } }), 'report');
       expect(messageOf(step.status)).to.contain('it is stopped, as spec.running is false');
-      expect(step.status.power).to.deep.equal({ running: false, state: 'Pending' });
+      expect(step.status.power).to.deep.equal({ running: false, state: 'Pending', after: 1 });
     });
 
     it('stops it then', () => {
@@ -228,7 +235,7 @@ describe('decidePower', () => {
         'report',
       );
       expect(step.status.lastHandledReconcileAt).to.equal('now');
-      expect(step.status.power).to.deep.equal({ running: true, state: 'Pending' });
+      expect(step.status.power).to.deep.equal({ running: true, state: 'Pending', after: 1 });
     });
   });
 
@@ -465,5 +472,133 @@ describe('decidePower', () => {
       );
       expect(step.status.failures).to.equal(undefined);
     });
+  });
+
+  describe('a build that takes long', () => {
+    const started = { transition: 'start', jobStatus: 'running', number: 4 };
+    const limits: [string | undefined, number][] = [
+      [undefined, 1_800_000],
+      ['1m', 60_000],
+      ['1h30m', 5_400_000],
+    ];
+    for (const [buildTimeout, limitMs] of limits) {
+      it(`P1, P2 with buildTimeout ${buildTimeout ?? 'left out'} is told after ${limitMs / 60_000} min, and not cancelled`, () => {
+        const given: BoundCase = { spec: { running: true, buildTimeout }, build: started };
+        const early = expectStep(decideBound({ ...given, atMs: limitMs - 1 }), 'report');
+        expect(shown(early.status)).to.include('Reconciling=True/WaitingForBuild');
+        expect(early.rest).to.deep.equal({ until: 'build', workspaceID: WORKSPACE_ID, afterMs: 1 });
+        expect(early.event).to.equal(undefined);
+
+        const late = expectStep(decideBound({ ...given, status: early.status, atMs: limitMs }), 'report');
+        expect(shown(late.status)).to.deep.equal([
+          'Ready=False/Starting',
+          'Synced=True/SyncSucceeded',
+          'Reconciling=True/BuildTakesLong',
+        ]);
+        expect(messageOf(late.status, 'Reconciling'))
+          .to.contain(`longer than ${buildTimeout ?? '30m'}`)
+          .and.to.contain('https://coder.example.com/@ann/dev/builds/4');
+        expect(late.event).to.deep.include({ type: 'Warning', reason: 'BuildTakesLong' });
+        expect(late.rest).to.deep.equal({ until: 'build', workspaceID: WORKSPACE_ID, afterMs: undefined });
+        const later = expectStep(decideBound({ ...given, status: late.status, atMs: 2 * limitMs }), 'report');
+        expect(later.status, 'nothing is written meanwhile').to.deep.equal(late.status);
+        expect(later.event).to.equal(undefined);
+      });
+    }
+
+    it('P2 is waited for whoever made it, a deletion too', () => {
+      const deleting = { transition: 'delete', jobStatus: 'pending', ...byOwner };
+      const step = expectStep(decideBound({ spec: { running: true }, build: deleting }), 'report');
+      expect(shown(step.status))
+        .to.include('Ready=False/Deleting')
+        .and.to.include('Reconciling=True/WaitingForBuild');
+    });
+  });
+
+  describe('places for builds', () => {
+    for (const [running, parts] of [
+      [true, STOPPED],
+      [false, RUNNING],
+    ] as const) {
+      const given: BoundCase = { spec: { running }, build: parts };
+
+      it(`P13 ${running ? 'a start' : 'a stop'} asks for one, and waits where there is none`, () => {
+        const asking = { ...given, facts: { buildSlot: undefined } as object };
+        expect(decideBound(asking)).to.deep.equal({ do: 'read', fact: 'buildSlot' });
+        const step = expectStep(decideBound({ ...given, facts: { buildSlot: 'none' } }), 'report');
+        expect(shown(step.status)).to.deep.equal([
+          'Ready=False/WaitingForBuildSlot',
+          'Synced=True/SyncSucceeded',
+          'Reconciling=True/WaitingForBuildSlot',
+        ]);
+        expect(step.status.power).to.deep.equal({ running, state: 'Pending', after: 1 });
+        expect(step.rest).to.deep.equal({ until: 'time', afterMs: 30_000 });
+        expect(step.event).to.equal(undefined);
+      });
+
+      for (const [who, reason, suspension] of SUSPENSIONS) {
+        it(`Z1 suspended by ${who}: ${running ? 'a start' : 'a stop'} is not sent and takes no place`, () => {
+          const facts = { ...suspension.facts, buildSlot: undefined } as object;
+          const spec = { running, ...suspension.spec };
+          const step = expectStep(decideBound({ ...given, spec, facts }), 'report');
+          expect(shown(step.status)).to.deep.equal([
+            'Ready=False/Suspended',
+            'Synced=True/SyncSucceeded',
+            `Suspended=True/${reason}`,
+          ]);
+          expect(step.status.power).to.deep.equal({ running, state: 'Pending', after: 1 });
+          expect(step.rest).to.deep.equal({ until: 'woken' });
+          const again = expectStep(
+            decideBound({ ...given, spec, facts, status: step.status, atMs: 60_000 }),
+            'report',
+          );
+          expect(again.status, 'nothing is written while it lasts').to.deep.equal(step.status);
+          const resumed = decideBound({ ...given, status: step.status });
+          expect(expectStep(resumed, 'write').operation.type).to.equal(running ? 'Start' : 'Stop');
+        });
+
+        it(`Z2 suspended by ${who}: what is as it shall be is Ready, and says that it is suspended`, () => {
+          const spec = { running: !running, ...suspension.spec };
+          const step = expectStep(decideBound({ ...given, ...suspension, spec }), 'report');
+          expect(shown(step.status)).to.deep.equal([
+            `Ready=True/${running ? 'Stopped' : 'Running'}`,
+            'Synced=True/SyncSucceeded',
+            `Suspended=True/${reason}`,
+          ]);
+        });
+      }
+    }
+  });
+
+  describe('another name or owner in Coder', () => {
+    const renames: [string, Partial<WorkspaceRecord>, string | undefined][] = [
+      ['another name', { name: 'else' }, 'RenamedInCoder'],
+      ['another owner', { ownerName: 'bob' }, 'OwnerChangedInCoder'],
+      ['the same in capitals', { name: 'DEV', ownerName: 'Ann' }, undefined],
+    ];
+    for (const [name, record, reason] of renames) {
+      it(`${name}: ${reason ?? 'nothing'}, whatever else there is`, () => {
+        const told = reason === undefined ? [] : [`Drifted=True/${reason}`];
+        for (const parts of [
+          RUNNING,
+          { ...RUNNING, jobStatus: 'running' },
+          { ...RUNNING, jobStatus: 'failed' },
+        ]) {
+          const step = expectStep(decideBound({ record: { ...record, build: build(parts) } }), 'report');
+          expect(shown(step.status).filter((c) => c.startsWith('Drifted'))).to.deep.equal(told);
+        }
+      });
+    }
+  });
+
+  it('P7 names the agents that fail, and how', () => {
+    const agents = [
+      { name: 'main', status: 'connected', lifecycle: 'start_error' },
+      { name: 'side', status: 'connected', lifecycle: 'ready' },
+      { name: 'gpu', status: 'timeout', lifecycle: undefined },
+    ];
+    const step = expectStep(decide({ running: true, record: { healthy: false, agents } }), 'report');
+    expect(messageOf(step.status)).to.contain('main is connected (start_error), gpu is timeout');
+    expect(messageOf(step.status)).to.not.contain('side');
   });
 });

@@ -1,0 +1,75 @@
+import { deletionOf } from '../../api/effective.ts';
+import { finalizers } from '../../api/kinds.ts';
+import { sameName } from '../../api/names.ts';
+import type { WorkspaceRecord } from '../observer/record.ts';
+import { overruledWarning, stalled } from '../report.ts';
+import type { Bound, Found, StepEvent, WorkspaceDraft, WorkspaceStep } from './input.ts';
+import { decidePower } from './power.ts';
+import { withQuotableText } from './quote.ts';
+import { decideSettings } from './setters.ts';
+import { observedStatus } from './status.ts';
+import { renewWishes } from './wish.ts';
+
+/** The workspace is there: who drives it, what holds its object, what is newly wished, settings, and power at last. */
+export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean): WorkspaceStep {
+  const { input, coder } = bound;
+  const record = withQuotableText(input, seen);
+  if (record === undefined) return { do: 'read', fact: 'values' };
+  const { spec, metadata } = input.object;
+  const status = observedStatus(bound.status, record, coder);
+
+  const refusal = refuse(bound, record, status);
+  if (refusal !== undefined) return refusal;
+  const choice = deletionOf(spec.deletionPolicy, status.origin, coder.adoptedDeletion);
+  const held = metadata.finalizers?.includes(finalizers.workspace) === true;
+  if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
+
+  const isAdopted = input.object.status?.id === undefined && status.origin === 'Adopted';
+  const event = isAdopted ? adoption(record) : overruledWarning(input, choice.overruled, 'workspace');
+  // Whether a wish is still open is to be told afresh at every look.
+  const found = {
+    ...bound,
+    status: { ...status, driftedAt: undefined },
+    record,
+    fresh,
+    notes: { drifts: [], event },
+  };
+  return decideWishes(found);
+}
+
+/** What is wished of a workspace that is there. */
+export function decideWishes(found: Found): WorkspaceStep {
+  const renewed = renewWishes(found);
+  if ('do' in renewed) return renewed;
+  const set = decideSettings(renewed);
+  return 'do' in set ? set : decidePower(set);
+}
+
+/** What keeps an object from driving the workspace that it means. */
+export function refuse(
+  bound: Bound,
+  record: WorkspaceRecord,
+  status: WorkspaceDraft,
+): WorkspaceStep | undefined {
+  const { input } = bound;
+  const { templateName } = input.object.spec;
+  const older = input.facts.claimedBy(record.id);
+  if (older !== undefined) {
+    return stalled(input, input.object.status ?? {}, {
+      reason: 'DuplicateClaim',
+      message: `An older object (${older}) is bound to the same workspace in Coder (${record.id}); delete one of them`,
+    });
+  }
+  if (templateName !== undefined && !sameName(templateName, record.templateName)) {
+    return stalled(input, status, {
+      reason: 'ImmutableFieldMismatch',
+      message: `spec.templateName is ${templateName}, but the workspace was made from ${record.templateName}, and Coder cannot change that. Write ${record.templateName}, or delete the workspace first`,
+    });
+  }
+  return undefined;
+}
+
+export function adoption(record: WorkspaceRecord): StepEvent {
+  const message = `Took over the workspace ${record.ownerName}/${record.name}`;
+  return { type: 'Normal', reason: 'Adopted', message };
+}

@@ -1,0 +1,93 @@
+import { isEnforced } from '../../api/effective.ts';
+import { synced, unlessSuspended, withVerdict } from '../report.ts';
+import { correctionOf, thenCorrected } from './correction.ts';
+import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
+import { noted } from './say.ts';
+import { waitForSlot } from './slot.ts';
+import { initiatorOf } from './status.ts';
+import { buildWith, sayProblem, withHash, type Compared } from './update.ts';
+
+/**
+ * Version or parameters differ from what the workspace was built with.
+ *
+ * | updatePolicy | runs, and shall | the wish | then |
+ * |---|---|---|---|
+ * | OnNextStart | | | said: it takes effect with the next start |
+ * | Restart | no | | the same |
+ * | Restart | yes | new | stop it, and start it with what is wished |
+ * | Restart | yes | carried out, and our own newest build made no difference | said: Coder does not take it |
+ * | Restart | yes | carried out, and somebody changed it | OnChange: said. Enforce: as new, when it is its turn |
+ *
+ * The stop makes `spec.running` a pending wish again, so the start follows whatever happens in between. Either is one
+ * build, announced by itself.
+ */
+export function decideUpdate(found: Found, update: Compared): Found | WorkspaceStep {
+  const { input, record, coder } = found;
+  const { spec } = input.object;
+  const { due, isNew } = update;
+  if (due.length === 0) return found;
+  const what = due.join(' and ');
+  const runs = spec.running === true && record.build.transition === 'start';
+  const reason = isNew ? 'WaitsForNextStart' : update.reason;
+  const waits = (message: string): Found => noted(found, { drifts: [{ reason, message }] });
+
+  if (spec.updatePolicy !== 'Restart' || !runs) {
+    const why = spec.updatePolicy !== 'Restart' ? '' : ' (updatePolicy Restart needs spec.running true)';
+    return waits(`${capital(what)} is wished and takes effect with the next start${why}`);
+  }
+  if (isNew) return restart(found, update, what, { ...found.status }, found.status);
+  if (initiatorOf(record.build, record, coder) === 'Operator') {
+    return waits(`${capital(what)} was sent with build ${record.build.number}, and Coder did not take it`);
+  }
+  if (!isEnforced(spec)) return waits(`${capital(what)} is wished, and somebody built it otherwise in Coder`);
+  const correction = correctionOf(found);
+  if (correction.when === 'now') return restart(found, update, what, correction.status, correction.unsent);
+  const message = `${capital(what)} is wished, and somebody built it otherwise in Coder; ${thenCorrected(correction, input.now)}`;
+  return noted(
+    { ...found, status: correction.status },
+    {
+      drifts: [{ reason, message, isOverBudget: correction.because === 'budget' }],
+      afterMs: correction.afterMs,
+    },
+  );
+}
+
+function restart(
+  found: Found,
+  update: Compared,
+  what: string,
+  status: WorkspaceDraft,
+  unsent: WorkspaceDraft,
+): WorkspaceStep {
+  const { input, record } = found;
+  if (!found.fresh) return { do: 'read', fact: 'freshWorkspace' };
+  // What could not be started must not be stopped.
+  const next = buildWith(found);
+  if (next.then === 'read') return { do: 'read', fact: next.fact };
+  if (next.then !== 'build') return sayProblem(found, unsent, next);
+  const waits = waitForSlot(found, unsent);
+  if (waits !== undefined) return waits;
+  const message = `Restarting the workspace for ${what}`;
+  const sent: WorkspaceDraft = {
+    ...withHash(status, update.hash),
+    power: { running: true, state: 'Pending', after: record.build.number },
+  };
+  return unlessSuspended(
+    input,
+    {
+      do: 'write',
+      operation: { type: 'Stop', workspaceID: record.id, afterBuildNumber: record.build.number },
+      status: withVerdict(input, sent, {
+        ready: { status: 'False', reason: 'Updating', message },
+        synced,
+        reconciling: { reason: 'Progressing', message },
+      }),
+      event: { type: 'Normal', reason: 'Updating', message },
+    },
+    unsent,
+  );
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
