@@ -3,6 +3,7 @@
  *
  *   npm test                       unit, component and e2e
  *   npm run test:unit -- --grep x  further words go to mocha
+ *   npm run test:property          ten thousand random histories, others in every run
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -27,10 +28,12 @@ const programs: Readonly<Record<Layer, readonly ProgramName[]>> = {
 /** Neither a build nor a test that hangs must hang for ever. */
 const BUILD_LONGEST_MS = 50 * 60_000;
 const TESTS_LONGEST_MS = 40 * 60_000;
+const HISTORIES_LONGEST_MS = 10 * 60_000;
 /** For the hooks that clean up and for the summary, once mocha was asked to end. */
 const END_WITHIN_MS = 60_000;
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'property') return histories(args.slice(1));
   const wanted = layers.filter((layer) => args.includes(layer));
   const chosen = wanted.length === 0 ? layers : wanted;
   const others = args.filter((arg) => !layers.some((layer) => layer === arg));
@@ -43,6 +46,25 @@ async function main(args: readonly string[]): Promise<number> {
   await build([...new Set(chosen.flatMap((layer) => programs[layer]))], stop.signal);
   const specs = chosen.map((layer) => `test/${layer}/**/*.test.ts`);
   return mocha([...specs, ...others], stop.signal);
+}
+
+/**
+ * Plays many more random histories than the unit tests do, from a seed of their own. A failure names the seed, and
+ * `PROPERTY_SEED=… npm run test:property` plays the same ones again.
+ */
+function histories(others: readonly string[]): Promise<number> {
+  const seed = process.env['PROPERTY_SEED'] ?? String(Date.now() % 1_000_000_000);
+  const runs = process.env['PROPERTY_RUNS'] ?? '10000';
+  console.log(`Playing ${runs} histories of each kind, PROPERTY_SEED=${seed}`);
+  // One process for each kind.
+  const args = [
+    'test/unit/**/converge.test.ts',
+    '--parallel',
+    '--timeout',
+    String(HISTORIES_LONGEST_MS),
+    ...others,
+  ];
+  return mocha(args, new AbortController().signal, { PROPERTY_SEED: seed, PROPERTY_RUNS: runs });
 }
 
 async function build(names: readonly ProgramName[], signal: AbortSignal): Promise<void> {
@@ -63,11 +85,16 @@ async function build(names: readonly ProgramName[], signal: AbortSignal): Promis
   }
 }
 
-function mocha(args: readonly string[], signal: AbortSignal): Promise<number> {
+function mocha(
+  args: readonly string[],
+  signal: AbortSignal,
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   // Not by mocha's own command: that runs another process, which it ends before the summary, with exit code 0.
   const child = spawn(process.execPath, ['--import', 'tsx', 'node_modules/mocha/lib/cli/cli.js', ...args], {
     cwd: root,
     stdio: 'inherit',
+    env: { ...process.env, ...env },
   });
   const killLater = (): void => {
     setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS).unref();

@@ -26,7 +26,7 @@ export interface Verdict {
 }
 
 /** Longest message that a condition carries, in characters; the CRD's limit is higher. */
-const LONGEST_MESSAGE = 2048;
+const LONGEST_MESSAGE = 1024;
 
 /**
  * The conditions that a verdict means, in a fixed order. `lastTransitionTime` moves only when a status changes, so
@@ -61,7 +61,7 @@ export function conditionsOf(
       observedGeneration: generation,
       lastTransitionTime: before?.status === status ? before.lastTransitionTime : timestamp(now),
       reason: cause.reason,
-      message: shorten(cause.message),
+      message: shorten(cause.message, LONGEST_MESSAGE),
     };
   });
 }
@@ -79,8 +79,9 @@ export function findCondition(
   return conditions?.find((c) => c.type === type);
 }
 
-function shorten(message: string): string {
-  return message.length <= LONGEST_MESSAGE ? message : `${cut(message, LONGEST_MESSAGE - 1)}…`;
+/** At most `most` characters of a message; one that is cut ends in an ellipsis. */
+export function shorten(message: string, most: number): string {
+  return message.length <= most ? message : `${cut(message, most - 1)}…`;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   controlPlanes,
   templates,
@@ -54,6 +55,8 @@ const FIELD_MANAGER = 'coder-operator';
  */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const { kube, stores, queue, clock, logger, settings } = options;
+  // Every worker and every call listens for the end: that many are no leak.
+  setMaxListeners(0, signal);
   const writer = new RememberingWriter({
     kube,
     fieldManager: FIELD_MANAGER,

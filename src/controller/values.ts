@@ -164,7 +164,7 @@ function textOf(bytes: Buffer): string | { readonly problem: string } {
 
 function hashOf(identities: readonly (readonly string[])[]): string {
   const sorted = identities.map((identity) => JSON.stringify(identity)).sort();
-  return createHash('sha256').update(sorted.join('\n')).digest('hex');
+  return createHash('sha256').update(sorted.join('\n')).digest('hex').slice(0, 16);
 }
 
 function remembered<T>(read: (name: string) => Promise<T>): (name: string) => Promise<T> {

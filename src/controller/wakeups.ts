@@ -68,6 +68,7 @@ export class Wakeups {
   templateEvent(event: StoreEvent<CoderTemplate>): void {
     const { object, previous } = event;
     if (event.type !== 'deleted') this.#wakeUnlessOwn(templates, object);
+    if (isJustBound(event)) this.#wake(templates, object, priorities.change);
     this.#finalizerEvent(event, finalizers.template);
     if (event.type === 'deleted') this.#wakeDuplicates(templates, this.#options.stores.templates);
     const moved = object.status?.activeVersion?.id !== previous?.status?.activeVersion?.id;
@@ -78,6 +79,7 @@ export class Wakeups {
   workspaceEvent(event: StoreEvent<CoderWorkspace>): void {
     const { object } = event;
     if (event.type !== 'deleted') this.#wakeUnlessOwn(workspaces, object);
+    if (isJustBound(event)) this.#wake(workspaces, object, priorities.change);
     this.#finalizerEvent(event, finalizers.workspace);
     if (event.type !== 'deleted') return;
     this.#wakeDuplicates(workspaces, this.#options.stores.workspaces);
@@ -180,6 +182,15 @@ export class Wakeups {
   #wake(resource: ResourceType, object: KubeObject, priority: number): void {
     this.add(resource, objectKey(object), priority);
   }
+}
+
+/**
+ * Whether a UUID was written down that was not there before. A change in Coder wakes the object that bears the UUID, so
+ * one that came a moment earlier woke nobody: the object is looked at once more, though the write was our own.
+ */
+function isJustBound({ type, object, previous }: StoreEvent<CoderTemplate | CoderWorkspace>): boolean {
+  const id = object.status?.id;
+  return type !== 'deleted' && id !== undefined && id !== previous?.status?.id;
 }
 
 /** Whether something was asked of an object that has not been carried out. */

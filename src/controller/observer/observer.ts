@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
 import { errorText } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -136,6 +137,8 @@ export class Observer {
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    // Every read under way listens for the end: that many are no leak.
+    setMaxListeners(0, signal);
     await Promise.all([this.#follower.run(signal), this.#pollUntil(signal)]);
   }
 

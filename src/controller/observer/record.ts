@@ -1,5 +1,5 @@
 import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
-import { timestamp } from '../../api/conditions.ts';
+import { cut, timestamp } from '../../api/conditions.ts';
 import { cleanText } from '../../coder/redact.ts';
 
 /** The newest build of a workspace, as far as any rule or status field needs it. */
@@ -56,11 +56,13 @@ export interface WorkspaceRecord {
 }
 
 /** Longest part of a job's error that is kept, in bytes: an object says it in several places and stays small. */
-const LONGEST_ERROR = 400;
+const LONGEST_ERROR = 200;
 /** The user that owns all prebuilds in every Coder. */
 const PREBUILDS_USER = 'c42fdf75-3097-471c-8c33-fb52454d81c0';
 /** Agents that are remembered of a workspace. */
 const MOST_AGENTS = 16;
+/** Longest schedule that a status holds; a list of all minutes and hours is shorter. */
+const LONGEST_SCHEDULE = 512;
 const LAST_USED_STEP_MS = 3_600_000;
 const DEADLINE_STEP_MS = 600_000;
 
@@ -78,7 +80,7 @@ export function recordOf(workspace: Workspace): WorkspaceRecord {
     outdated: workspace.outdated ?? false,
     healthy: workspace.health?.healthy ?? true,
     ttlMillis: workspace.ttl_ms ?? 0,
-    autostartSchedule: workspace.autostart_schedule ?? '',
+    autostartSchedule: cut(workspace.autostart_schedule ?? '', LONGEST_SCHEDULE),
     automaticUpdates: workspace.automatic_updates === 'always' ? 'Always' : 'Never',
     lastUsedAt: coarse(workspace.last_used_at, LAST_USED_STEP_MS),
     dormantAt: whole(workspace.dormant_at),
@@ -115,7 +117,11 @@ function agentsOf(build: WorkspaceBuild): readonly AgentRecord[] {
     build.resources
       .flatMap((resource) => resource.agents)
       .filter((agent) => agent.parent_id === undefined)
-      .map((agent) => ({ name: agent.name, status: agent.status, lifecycle: agent.lifecycle_state }))
+      .map((agent) => ({
+        name: cut(agent.name, 64),
+        status: cut(agent.status, 32),
+        lifecycle: agent.lifecycle_state === undefined ? undefined : cut(agent.lifecycle_state, 32),
+      }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       // A status holds each name once.
       .filter((agent, i, all) => agent.name !== all[i - 1]?.name)
@@ -146,7 +152,8 @@ export function isActive(build: BuildRecord): boolean {
 
 /** Whether a build failed because its owner may use no more: Coder's policy, which nobody mends by trying again. */
 export function isOverQuota(build: BuildRecord): boolean {
-  return hasFailed(build) && build.error?.includes('insufficient quota') === true;
+  // The whole of what the provisioner says then (provisionerd/runner).
+  return hasFailed(build) && build.error === 'insufficient quota';
 }
 
 /** Whether a build ended without success. A build that was cancelled while it ran is "failed" to Coder. */

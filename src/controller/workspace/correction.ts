@@ -14,7 +14,7 @@ export type Correction =
       readonly because: 'cooldown' | 'budget';
     };
 
-/** Longest list of corrections that a status holds. */
+/** Longest list of corrections that a status holds: as many as the budget may be (--drift-budget). */
 const MOST_REMEMBERED = 32;
 
 /**

@@ -19,6 +19,7 @@ import { failuresOf } from './failures.ts';
 import { adoption, decideFound, decideWishes, refuse } from './found.ts';
 import type { Bound, TemplateSummary, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { parameterProblems } from './parameters.ts';
+import { withQuotableText } from './quote.ts';
 import { SLOT_AGAIN_MS, SLOT_MESSAGE } from './slot.ts';
 import { observedStatus } from './status.ts';
 import {
@@ -26,6 +27,7 @@ import {
   invalid,
   namesAndValues,
   pinnedVersion,
+  restOf,
   stall,
   TAKEN_AS_APPLIED,
   valuesProblem,
@@ -68,7 +70,9 @@ export function decideUnbound(bound: Bound): WorkspaceStep {
  * differs is drift. That is recorded before the finalizer goes, since nothing else tells a restored object from a new
  * one.
  */
-function decideRestored(before: Bound, record: WorkspaceRecord, fresh: boolean): WorkspaceStep {
+function decideRestored(before: Bound, seen: WorkspaceRecord, fresh: boolean): WorkspaceStep {
+  const record = withQuotableText(before.input, seen);
+  if (record === undefined) return { do: 'read', fact: 'values' };
   const { object } = before.input;
   const { running, ttlMillis, autostartSchedule, automaticUpdates } = object.spec;
   const lastHandledReconcileAt = requestOf(object);
@@ -129,7 +133,7 @@ function decideCreation(bound: Bound): WorkspaceStep {
   }
   const plan = planOf(bound, template);
   if (plan.then === 'read') return { do: 'read', fact: plan.fact };
-  if (plan.then === 'stall') return stalled(input, status, plan.cause);
+  if (plan.then === 'stall') return stalled(input, status, plan.cause, restOf(bound, plan));
   if (plan.then === 'wait') return reconciling(input, status, plan.cause, plan.rest);
 
   const failures = failuresOf(status, 'create', {

@@ -1,7 +1,10 @@
 import type { CoderWorkspaceStatus } from '../../api/generated.ts';
-import { timestamp } from '../../api/conditions.ts';
+import { shorten, timestamp } from '../../api/conditions.ts';
 
 export type Failures = NonNullable<CoderWorkspaceStatus['failures']>;
+
+/** Longest text of a failure that is kept, in characters: an object says it in several places and stays small. */
+export const LONGEST_MESSAGE = 160;
 
 /** What a count of failures is for. */
 export interface Attempt {
@@ -31,7 +34,7 @@ export function oneMore(
     what,
     count: (before?.count ?? 0) + 1,
     at: timestamp(failure.now),
-    message: failure.message,
+    message: failure.message === undefined ? undefined : shorten(failure.message, LONGEST_MESSAGE),
     build: failure.build,
     generation: attempt.generation,
     templateVersionID: attempt.templateVersionID,

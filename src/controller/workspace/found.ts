@@ -25,7 +25,8 @@ export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean)
   if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
 
   const isAdopted = input.object.status?.id === undefined && status.origin === 'Adopted';
-  const event = isAdopted ? adoption(record) : overruledWarning(input, choice.overruled, 'workspace');
+  const overruled = overruledWarning(input, choice.overruled, 'workspace');
+  const event = isAdopted ? adoption(record, overruled) : overruled;
   // Whether a wish is still open is to be told afresh at every look.
   const found = {
     ...bound,
@@ -69,7 +70,9 @@ export function refuse(
   return undefined;
 }
 
-export function adoption(record: WorkspaceRecord): StepEvent {
+/** A report has one event: a warning that is due at the same time becomes part of this one. */
+export function adoption(record: WorkspaceRecord, warning?: StepEvent): StepEvent {
   const message = `Took over the workspace ${record.ownerName}/${record.name}`;
-  return { type: 'Normal', reason: 'Adopted', message };
+  if (warning === undefined) return { type: 'Normal', reason: 'Adopted', message };
+  return { ...warning, message: `${message}. ${warning.message}` };
 }

@@ -1,8 +1,8 @@
-import { cut } from '../../api/conditions.ts';
+import { shorten } from '../../api/conditions.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import type { CoderError, CoderErrorKind } from '../../coder/errors.ts';
 import { failureOf } from '../failure.ts';
-import { failuresOf, oneMore, type Failures } from './failures.ts';
+import { failuresOf, LONGEST_MESSAGE, oneMore, type Failures } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceOperation } from './input.ts';
 import { withRefusal } from './setters.ts';
 
@@ -35,9 +35,6 @@ export function afterSuccess(
   };
 }
 
-/** Longest text of a failure that is kept, in characters: an object says it in several places and stays small. */
-const LONGEST_MESSAGE = 300;
-
 const WHAT: Readonly<Record<Building['type'], Failures['what']>> = {
   Create: 'create',
   Start: 'start',
@@ -59,7 +56,7 @@ export function afterFailure(
   const cleared: WorkspaceDraft = { ...status, pendingOperation: undefined };
   if (operation.type === 'Set') {
     const { field, value } = operation;
-    const message = cut(failed.coderMessage ?? failed.message, LONGEST_MESSAGE);
+    const message = shorten(failed.coderMessage ?? failed.message, LONGEST_MESSAGE);
     return REFUSALS.has(failed.kind) ? withRefusal(cleared, field, value, message) : cleared;
   }
   if (failureOf(failed).cause.reason !== 'RefusedByCoder') return cleared;
@@ -72,7 +69,7 @@ export function afterFailure(
   return {
     ...cleared,
     failures: oneMore(failuresOf(status, what, attempt), what, attempt, {
-      message: cut(failed.message, LONGEST_MESSAGE),
+      message: failed.message,
       build: status.failures?.build ?? 0,
       now: input.now,
     }),

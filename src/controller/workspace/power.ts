@@ -40,7 +40,7 @@ export function decidePower(before: Found): WorkspaceStep {
   const wished = input.object.spec.running;
   if (isActive(record.build)) return waitForBuild(found);
   if (wished === undefined) return compared(found, (next, update) => notManaged(next, update));
-  if (reaches(record.build, wished)) return compared(found, (next, update) => reached(next, wished, update));
+  if (reaches(record.build, wished)) return reached(found, wished);
   if (status.power?.state === 'Satisfied') return decideDrift(found, wished, drive);
 
   const ours = status.power?.build;
@@ -121,19 +121,17 @@ function notManaged(found: Found, update: Compared): WorkspaceStep {
   });
 }
 
-function reached(found: Found, wished: boolean, update: Compared): WorkspaceStep {
+function reached(found: Found, wished: boolean): WorkspaceStep {
   const { record } = found;
   const before = found.status.power;
   const isNew = before?.state !== 'Satisfied';
-  const status: WorkspaceDraft = {
-    ...found.status,
-    failures: undefined,
-    power: isNew ? { running: wished, state: 'Satisfied', build: record.build.number } : before,
-  };
+  const power = isNew ? { running: wished, state: 'Satisfied' as const, build: record.build.number } : before;
   const cause: Cause = wished
     ? { reason: 'Running', message: `The workspace runs (build ${record.build.number})` }
     : { reason: 'Stopped', message: `The workspace is stopped, as wished (build ${record.build.number})` };
-  return ready({ ...found, status }, update, cause, isNew ? { type: 'Normal', ...cause } : undefined);
+  const event = isNew ? { type: 'Normal' as const, ...cause } : undefined;
+  const next = { ...found, status: { ...found.status, failures: undefined, power } };
+  return compared(next, (known, update) => ready(known, update, cause, event));
 }
 
 /** Ready, unless an agent of a running workspace fails, or it is to be built anew. */
@@ -194,8 +192,12 @@ function drive(found: Found, wished: boolean, options: DriveOptions = {}): Works
     });
   }
   if (rung.climb === 'later') {
-    const message = `${failed}${why}. Try ${(failures?.count ?? 0) + 1} follows`;
-    return sayWaiting(found, status, { reason: 'BuildFailed', message }, after(rung.afterMs));
+    const next = `Try ${(failures?.count ?? 0) + 1} follows`;
+    const ready = { reason: 'BuildFailed' as const, message: `${failed}${why}. ${next}` };
+    // The text of the failure is said once.
+    const cause = { reason: 'BuildFailed' as const, message: `${failed}. ${next}` };
+    const rest = after(rung.afterMs);
+    return sayWaiting(found, status, cause, rest, { ready });
   }
   if (!found.fresh) return { do: 'read', fact: 'freshWorkspace' };
   const made = wished ? buildWith(found) : STOP;

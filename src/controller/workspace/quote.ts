@@ -1,17 +1,18 @@
 import { cleanText, redact } from '../../coder/redact.ts';
-import type { WorkspaceRecord } from '../observer/record.ts';
+import { isOverQuota, type WorkspaceRecord } from '../observer/record.ts';
 import type { WorkspaceInput } from './input.ts';
 import { secretTexts } from './parameters.ts';
 
-/** Whether a value of the workspace comes from a Secret, so that what Terraform prints may hold it. */
-function hasSecrets({ object }: WorkspaceInput): boolean {
+/** Whether the text of a failed build is Terraform's, and a value of the workspace comes from a Secret. */
+function mayTellSecrets({ object }: WorkspaceInput, { build }: WorkspaceRecord): boolean {
+  if (build.error === undefined || isOverQuota(build)) return false;
   return object.spec.parameters?.some((p) => p.valueFrom?.secretKeyRef !== undefined) === true;
 }
 
 /** The record without the text of a failed build, which may hold a value that must not be shown. */
 export function withoutText(input: WorkspaceInput, record: WorkspaceRecord): WorkspaceRecord {
   const { build } = record;
-  if (build.error === undefined || !hasSecrets(input)) return record;
+  if (!mayTellSecrets(input, record)) return record;
   const error = `the reason is in the log of build ${build.number} in Coder; it is not repeated here, since parameters come from a Secret`;
   return { ...record, build: { ...build, error } };
 }
@@ -22,7 +23,7 @@ export function withQuotableText(
   record: WorkspaceRecord,
 ): WorkspaceRecord | undefined {
   const { build } = record;
-  if (build.error === undefined || !hasSecrets(input)) return record;
+  if (build.error === undefined || !mayTellSecrets(input, record)) return record;
   const { values } = input.facts;
   if (values === undefined) return undefined;
   if (values.state !== 'resolved') return withoutText(input, record);

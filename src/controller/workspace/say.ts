@@ -70,8 +70,13 @@ export function sayWaiting(
 }
 
 /** Nothing more happens until a person changes something. */
-export function sayStalled(found: Found, status: WorkspaceDraft, cause: Cause<StalledReason>): WorkspaceStep {
-  return say(found, status, { ready: { status: 'False', ...cause }, stalled: cause });
+export function sayStalled(
+  found: Found,
+  status: WorkspaceDraft,
+  cause: Cause<StalledReason>,
+  rest: Rest = untilWoken,
+): WorkspaceStep {
+  return say(found, status, { ready: { status: 'False', ...cause }, stalled: cause }, rest);
 }
 
 /** Causes that belong to the ordinary course of things, and are no event. */
@@ -90,7 +95,9 @@ function warningOf({ input }: Found, verdict: Verdict): StepEvent | undefined {
   if (cause === undefined || QUIET.has(cause.reason)) return undefined;
   const before = findCondition(input.object.status?.conditions, type);
   if (before?.reason === cause.reason) return undefined;
-  return { type: 'Warning', reason: cause.reason, message: cause.message };
+  // Ready says the most of it.
+  const { message } = verdict.ready.reason === cause.reason ? verdict.ready : cause;
+  return { type: 'Warning', reason: cause.reason, message };
 }
 
 /** What differs is told when it begins to, or differs in another way. */

@@ -125,12 +125,7 @@ export function decideSettings(before: Found): Found | WorkspaceStep {
   }
   let unsent = found.status;
   if (changed.length > 0) {
-    const message = changed
-      .map(
-        (field) =>
-          `spec.${field} is ${shown(spec[field])}, and somebody set it to ${shown(record[field])} in Coder`,
-      )
-      .join('. ');
+    const message = `Somebody changed ${changed.map((field) => `spec.${field}`).join(', ')} in Coder: status.observed has what is there`;
     const correction = isEnforced(spec) ? correctionOf(found) : undefined;
     if (correction?.when === 'now') {
       // All of them are wishes to carry out again, one call a pass.

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Cause } from '../../api/conditions.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import type { NameValue } from '../../coder/types.ts';
-import { withBackoff, after, type Rest } from '../step.ts';
+import { after, untilWoken, withBackoff, type Rest } from '../step.ts';
 import type {
   Bound,
   DefinitionsFact,
@@ -17,7 +17,7 @@ import { sayStalled, sayWaiting } from './say.ts';
 /** Why a build cannot be made as it is wished. */
 export type Problem =
   | { readonly then: 'wait'; readonly cause: Cause<ReconcilingReason>; readonly rest: Rest }
-  | { readonly then: 'stall'; readonly cause: Cause<StalledReason> };
+  | { readonly then: 'stall'; readonly cause: Cause<StalledReason>; readonly rest?: Rest };
 
 export interface Ask {
   readonly then: 'read';
@@ -53,7 +53,11 @@ export const TAKEN_AS_APPLIED = 'lost';
 
 /** How often values from Secrets are read again, since Secrets are not watched. */
 const SECRETS_AGAIN_MS = 60_000;
+/** How often a Secret is looked for that is missing or may not be read; a ConfigMap that appears wakes its objects. */
+const VALUES_AGAIN_MS = 10_000;
 const IMPORT_AGAIN_MS = 2_000;
+/** Names of parameters that a status holds, so that it stays small. */
+const MOST_NAMED = 8;
 
 /** Whether version or parameters are the object's business at all. */
 function hasWish({ input }: Bound): boolean {
@@ -96,14 +100,17 @@ export function compareUpdate(found: Found): Compared | Problem | Ask {
     (wish.name !== undefined && build.templateVersionName !== '' && wish.name !== build.templateVersionName);
   const versionDue = isOtherVersion
     ? [
-        `the template version ${wish.name ?? wish.id ?? ''} (it has ${build.templateVersionName || build.templateVersionID})`,
+        `template version ${wish.name ?? wish.id ?? ''} (it has ${build.templateVersionName || build.templateVersionID})`,
       ]
     : [];
 
   const compared = compareParameters(found);
   if (compared.then !== 'compared') return compared;
   const { differing } = compared;
-  const parametersDue = differing.length === 0 ? [] : [`the parameter(s) ${listed(differing)}`];
+  const parametersDue =
+    differing.length === 0
+      ? []
+      : [`${differing.length === 1 ? 'parameter' : 'parameters'} ${listed(differing)}`];
   const hash = hashOf(wish, input.facts.values);
   const due = [...versionDue, ...parametersDue];
   const known = status.applied?.update;
@@ -152,14 +159,14 @@ function compareParameters(found: Found):
     parameters: {
       wish: values.hash,
       build: record.build.number,
-      differing: differing.length === 0 ? undefined : differing,
+      differing: differing.length === 0 ? undefined : differing.slice(0, MOST_NAMED),
     },
     differing,
   };
 }
 
 /** The version that the next build is made with. */
-function targetVersion(found: Found): string | Problem | Ask {
+export function targetVersion(found: Found): string | Problem | Ask {
   const { build, automaticUpdates, templateActiveVersionID: active } = found.record;
   const wish = versionWish(found);
   if (wish.id === undefined && wish.name === undefined) {
@@ -273,16 +280,22 @@ export function wantedVersion(input: Found['input'], record: Found['record'] | u
 /** The report of a problem with version or parameters. */
 export function sayProblem(found: Found, status: WorkspaceDraft, problem: Problem): WorkspaceStep {
   return problem.then === 'stall'
-    ? sayStalled(found, status, problem.cause)
+    ? sayStalled(found, status, problem.cause, restOf(found, problem))
     : sayWaiting(found, status, problem.cause, problem.rest);
+}
+
+/** A Secret that is mended wakes nobody, so what came of one is looked at again. */
+export function restOf(bound: Bound, problem: Extract<Problem, { then: 'stall' }>): Rest {
+  const againMs = secretsAgainMs(bound);
+  return problem.rest ?? (againMs === undefined ? untilWoken : after(againMs));
 }
 
 export function valuesProblem(
   values: Exclude<NonNullable<Found['input']['facts']['values']>, { state: 'resolved' }>,
 ): Problem {
   return values.state === 'missing'
-    ? { then: 'wait', cause: values.cause, rest: withBackoff }
-    : { then: 'stall', cause: values.cause };
+    ? { then: 'wait', cause: values.cause, rest: after(VALUES_AGAIN_MS) }
+    : { then: 'stall', cause: values.cause, rest: after(VALUES_AGAIN_MS) };
 }
 
 export function invalid(problems: readonly string[]): Problem {
@@ -313,7 +326,8 @@ function hashOf(
   const parameters = values?.state === 'resolved' ? values.hash : '';
   return createHash('sha256')
     .update(JSON.stringify([wish.id, wish.name, parameters]))
-    .digest('hex');
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** The status that says with which wish the workspace was last built. */

@@ -5,7 +5,7 @@ import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { noted } from './say.ts';
 import { waitForSlot } from './slot.ts';
 import { initiatorOf } from './status.ts';
-import { buildWith, sayProblem, withHash, type Compared } from './update.ts';
+import { buildWith, sayProblem, targetVersion, withHash, type Compared } from './update.ts';
 
 /**
  * Version or parameters differ from what the workspace was built with.
@@ -32,17 +32,23 @@ export function decideUpdate(found: Found, update: Compared): Found | WorkspaceS
   const waits = (message: string): Found => noted(found, { drifts: [{ reason, message }] });
 
   if (spec.updatePolicy !== 'Restart' || !runs) {
+    // What the next start could not be made with is told now, and not only when that start comes.
+    const next = targetVersion(found);
+    if (typeof next !== 'string') {
+      return next.then === 'read' ? { do: 'read', fact: next.fact } : sayProblem(found, found.status, next);
+    }
     const why = spec.updatePolicy !== 'Restart' ? '' : ' (updatePolicy Restart needs spec.running true)';
-    return waits(`${capital(what)} is wished and takes effect with the next start${why}`);
+    return waits(`Takes effect with the next start${why}: ${what}`);
   }
   if (isNew) return restart(found, update, what, { ...found.status }, found.status);
   if (initiatorOf(record.build, record, coder) === 'Operator') {
-    return waits(`${capital(what)} was sent with build ${record.build.number}, and Coder did not take it`);
+    return waits(`Sent with build ${record.build.number}, and Coder did not take it: ${what}`);
   }
-  if (!isEnforced(spec)) return waits(`${capital(what)} is wished, and somebody built it otherwise in Coder`);
+  const built = `Somebody built it otherwise in Coder than wished: ${what}`;
+  if (!isEnforced(spec)) return waits(built);
   const correction = correctionOf(found);
   if (correction.when === 'now') return restart(found, update, what, correction.status, correction.unsent);
-  const message = `${capital(what)} is wished, and somebody built it otherwise in Coder; ${thenCorrected(correction, input.now)}`;
+  const message = `${built}; ${thenCorrected(correction, input.now)}`;
   return noted(
     { ...found, status: correction.status },
     {
@@ -86,8 +92,4 @@ function restart(
     },
     unsent,
   );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

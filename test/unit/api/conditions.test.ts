@@ -73,7 +73,7 @@ describe('conditionsOf', () => {
         const message = 'x'.repeat(shift) + letter.repeat(3000);
         const conditions = conditionsOf({ ...good, ready: { ...good.ready, message } }, undefined, 1, T0);
         const shown = findCondition(conditions, 'Ready')?.message ?? '';
-        expect(shown.length).to.be.within(2046, 2048);
+        expect(shown.length).to.be.within(1022, 1024);
         expect(shown.endsWith('…')).to.equal(true);
         expect(wired(shown)).to.equal(shown);
       }),

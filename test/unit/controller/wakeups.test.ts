@@ -163,6 +163,26 @@ describe('Wakeups', () => {
       .and.not.include(W);
   });
 
+  it('wakes an object that has just got its UUID: what changed in Coder before woke nobody', async () => {
+    const b = bench();
+    b.own = true;
+    const unbound = object('acme.ann.dev');
+    const bound = object('acme.ann.dev', { status: { id: 'w1' } });
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: bound, previous: unbound });
+    expect(await b.woken()).to.deep.equal([W]);
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: bound, previous: bound });
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: unbound, previous: bound });
+    expect(await b.woken()).to.deep.equal([]);
+    const template = object('acme.docker', { status: { id: 't1' } });
+    b.wakeups.templateEvent({
+      type: 'modified',
+      key: 'x',
+      object: template,
+      previous: object('acme.docker'),
+    });
+    expect(await b.woken()).to.deep.equal([T]);
+  });
+
   it('wakes an object by its UUID in Coder, in the namespace of that Coder only', async () => {
     const b = bench({ workspace: { status: { id: 'w1' } }, template: { status: { id: 't1' } } });
     b.wakeups.workspaceChanged('team', 'w1');

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import { kstatusOf } from '../../../support/conditions.ts';
+import { runs } from '../../../support/histories.ts';
 import { templateWorld, type TemplateWorld } from '../../../support/controller-world.ts';
 
 const FILES = [{ 'main.tf': '# one' }, { 'main.tf': '# two' }];
@@ -46,7 +47,6 @@ const FAULTS: readonly Action[] = [
   '40 s pass',
 ];
 const WISHES: readonly Action[] = ['the first files', 'the second files'];
-const RUNS = 120;
 
 function scripts(actions: readonly Action[]): fc.Arbitrary<Action[]> {
   return fc.array(
@@ -114,7 +114,7 @@ describe('a template, whatever happens', () => {
         expect(ids).to.deep.equal([...new Set(ids)]);
         expect(w.kube.object?.status?.pendingOperation, 'nothing is left open').to.equal(undefined);
       }),
-      { numRuns: 2 * RUNS },
+      { numRuns: runs(1 / 3) },
     );
   });
 
@@ -127,7 +127,7 @@ describe('a template, whatever happens', () => {
         expect(names, 'versions by name').to.deep.equal([...new Set(names)]);
         expect(w.coder.landed.filter((l) => l.what === 'createTemplate')).to.have.length.at.most(1);
       }),
-      { numRuns: RUNS },
+      { numRuns: runs(1 / 4) },
     );
   });
 
@@ -143,7 +143,7 @@ describe('a template, whatever happens', () => {
         expect(w.kube.object?.status?.contentVersionID).to.equal(template?.active_version_id);
         if (w.kube.object !== undefined) expect(kstatusOf(w.kube.object)).to.equal('Current');
       }),
-      { numRuns: RUNS },
+      { numRuns: runs(1 / 4) },
     );
   });
 
@@ -157,7 +157,7 @@ describe('a template, whatever happens', () => {
         await play(w, script);
         expect(w.coder.landed.slice(before)).to.deep.equal([]);
       }),
-      { numRuns: RUNS / 2 },
+      { numRuns: runs(1 / 12) },
     );
   });
 
@@ -169,7 +169,7 @@ describe('a template, whatever happens', () => {
         expect(w.coder.presentTemplates).to.deep.equal([]);
         expect(w.kube.object).to.equal(undefined);
       }),
-      { numRuns: RUNS / 2 },
+      { numRuns: runs(1 / 12) },
     );
   });
 });

@@ -5,6 +5,7 @@ import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import type { VersionContent } from '../../../support/coder/definitions.ts';
 import { OPERATOR, ORGANIZATION, OWNER, STRANGER, type Landed } from '../../../support/controller-coder.ts';
 import { kstatusOf } from '../../../support/conditions.ts';
+import { runs } from '../../../support/histories.ts';
 import { workspaceWorld, type WorkspaceWorld } from '../../../support/controller-world.ts';
 
 /** Everything that may happen around one object. */
@@ -116,8 +117,6 @@ const MEDDLING: readonly Action[] = [
   'the template gets another version',
   '6 min pass',
 ];
-/** Histories in all. */
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 300);
 /** Longer than the window in which corrections are counted. */
 const QUIET_ROUNDS = 3;
 const ROUND_MS = 1_500_000;
@@ -238,7 +237,7 @@ describe('a workspace, whatever happens', () => {
         const waits = object?.status?.conditions?.find((c) => c.type === 'Reconciling');
         expect(waits, `nothing is waited for: ${JSON.stringify(object)}`).to.equal(undefined);
       }),
-      { numRuns: Math.ceil(RUNS / 3) },
+      { numRuns: runs(1 / 3) },
     );
   });
 
@@ -259,7 +258,7 @@ describe('a workspace, whatever happens', () => {
         expect(w.kube.object?.status?.origin).to.equal('Created');
         if (w.kube.object !== undefined) expect(kstatusOf(w.kube.object)).to.equal('Current');
       }),
-      { numRuns: Math.ceil(RUNS / 6) },
+      { numRuns: runs(1 / 6) },
     );
   });
 
@@ -286,7 +285,7 @@ describe('a workspace, whatever happens', () => {
           w.stop();
         },
       ),
-      { numRuns: Math.ceil(RUNS / 6) },
+      { numRuns: runs(1 / 6) },
     );
   });
 
@@ -304,7 +303,7 @@ describe('a workspace, whatever happens', () => {
         expect(w.coder.present).to.deep.equal([]);
         expect(w.kube.object).to.equal(undefined);
       }),
-      { numRuns: Math.ceil(RUNS / 6) },
+      { numRuns: runs(1 / 6) },
     );
   });
 
@@ -319,7 +318,7 @@ describe('a workspace, whatever happens', () => {
         );
         expect(wrong).to.deep.equal([]);
       }),
-      { numRuns: Math.ceil(RUNS / 6) },
+      { numRuns: runs(1 / 6) },
     );
   });
 
@@ -338,7 +337,7 @@ describe('a workspace, whatever happens', () => {
         expect(w.kube.object?.status?.origin).to.equal('Adopted');
         expect(w.kube.object?.metadata.finalizers).to.deep.equal([]);
       }),
-      { numRuns: Math.ceil(RUNS / 6) },
+      { numRuns: runs(1 / 6) },
     );
   });
 });

@@ -312,7 +312,7 @@ describe('decideUnbound', () => {
         { values: { state: 'missing', cause: missing } },
         'Reconciling=True/WaitingForDependency',
         /no Secret sizes/,
-        { until: 'backoff' },
+        { until: 'time', afterMs: 10_000 },
       ],
       [
         'C13 a forbidden value',
@@ -320,7 +320,7 @@ describe('decideUnbound', () => {
         { values: { state: 'forbidden', cause: forbidden } },
         'Stalled=True/SecretForbidden',
         /may not be read/,
-        { until: 'woken' },
+        { until: 'time', afterMs: 10_000 },
       ],
       [
         'C13 a value out of its limits',
@@ -447,6 +447,7 @@ describe('decideUnbound', () => {
       templateVersionID: PIN,
       updatePolicy: 'Restart',
     };
+    const version = { version: pinned };
     const runs = seen(workspaceRecord({ build: build(byOwner) }));
     const stopped = seen(workspaceRecord({ build: build({ transition: 'stop', ...byOwner }) }));
 
@@ -457,7 +458,7 @@ describe('decideUnbound', () => {
       ] as const) {
         it(`C3 of one that ${name}, ${driftPolicy}: nothing is changed, and what differs is drift`, () => {
           const step = expectStep(
-            decide({ spec: { ...spec, driftPolicy }, facts: { workspaceByName }, asked: 'x' }),
+            decide({ spec: { ...spec, driftPolicy }, facts: { workspaceByName, version }, asked: 'x' }),
             'report',
           );
           expect(step.status).to.deep.include({
@@ -483,7 +484,7 @@ describe('decideUnbound', () => {
             driftPolicy === 'Enforce' ? '2026-01-02T03:04:05Z' : undefined,
           );
 
-          const facts = { workspace: workspaceByName };
+          const facts = { workspace: workspaceByName, version };
           expect(
             decide({ spec: { ...spec, driftPolicy }, facts, status: step.status, asked: 'x' }),
           ).to.deep.equal({
@@ -501,6 +502,20 @@ describe('decideUnbound', () => {
         });
       }
     }
+
+    it('C3, F1 quotes no secret value from a build that failed', () => {
+      const valueFrom = { secretKeyRef: { name: 'values', key: 'token' } };
+      const failed = build({ jobStatus: 'failed', error: 'login with hunter2-hunter2 failed', ...byOwner });
+      const given: Case = {
+        spec: { running: true, parameters: [{ name: 'token', valueFrom }] },
+        facts: { workspaceByName: seen(workspaceRecord({ build: failed })) },
+      };
+      expect(decide(given)).to.deep.equal({ do: 'read', fact: 'values' });
+      const values = [{ name: 'token', value: 'hunter2-hunter2', isSecret: true }];
+      const facts = { ...given.facts, values: { state: 'resolved', values, hash: 'x' } } as const;
+      const { status } = expectStep(decide({ ...given, facts }), 'report');
+      expect(JSON.stringify(status)).to.contain('login with').and.to.not.contain('hunter2');
+    });
 
     it("C3 does not make another object's workspace its own", () => {
       const facts = { workspaceByName: runs, claimedBy: () => 'acme.ann.older' };

@@ -606,7 +606,7 @@ describe('decideWorkspace', () => {
     const facts = { workspace: seen(workspaceRecord()), connection: controlPlane({ adoptedDeletion: true }) };
     const spec = { templateName: 'docker', deletionPolicy: 'Delete' as const };
 
-    it('F3 Delete counts: it is held, and nothing is warned of', () => {
+    it('F4 Delete counts: it is held, and nothing is warned of', () => {
       expect(decideWorkspace(workspaceInput({ spec, status: adopted }, facts))).to.deep.equal({
         do: 'finalizer',
         present: true,
@@ -618,7 +618,7 @@ describe('decideWorkspace', () => {
       expect(step.event).to.equal(undefined);
     });
 
-    it('F4 it does not count any more: it is let go', () => {
+    it('F5 it does not count any more: it is let go', () => {
       const denied = { ...facts, connection: controlPlane() };
       expect(
         decideWorkspace(workspaceInput({ spec, status: adopted, metadata: held }, denied)),
@@ -628,7 +628,7 @@ describe('decideWorkspace', () => {
       });
     });
 
-    it('F4 it is kept without Delete', () => {
+    it('F6 it is kept without Delete', () => {
       const kept = { spec: { templateName: 'docker' }, status: adopted };
       expectStep(decideWorkspace(workspaceInput(kept, facts)), 'report');
     });

@@ -149,8 +149,9 @@ describe('decideSettings', () => {
             'Drifted=True/SettingsChanged',
           ]);
           expect(messageOf(step.status, 'Drifted'))
-            .to.contain(`spec.${field} is ${value}`)
-            .and.to.contain(has);
+            .to.contain(`Somebody changed spec.${field} in Coder`)
+            .and.to.contain('status.observed');
+          expect(String(step.status.observed?.[field])).to.equal(has);
           expect(step.status.driftedAt).to.equal(undefined);
           expect(step.rest).to.deep.equal({ until: 'woken' });
         }

@@ -250,7 +250,7 @@ describe('version and parameters', () => {
       const hashOf = (step: WorkspaceStep): string | undefined =>
         expectStep(step, 'write').status.applied?.update;
       const first = hashOf(toStart(spec, known));
-      expect(first).to.match(/^[0-9a-f]{64}$/);
+      expect(first).to.match(/^[0-9a-f]{16}$/);
       expect(hashOf(toStart(spec, known))).to.equal(first);
       expect(hashOf(toStart(spec, { ...known, values: resolved({ cpu: '4' }, 'wish-2') }))).to.not.equal(
         first,
@@ -303,14 +303,14 @@ describe('version and parameters', () => {
         { values: { state: 'missing', cause: missing } },
         'Reconciling=True/WaitingForDependency',
         /no Secret sizes/,
-        { until: 'backoff' },
+        { until: 'time', afterMs: 10_000 },
       ],
       [
         'U8 a Secret may not be read',
         { values: { state: 'forbidden', cause: forbidden } },
         'Stalled=True/SecretForbidden',
         /may not be read/,
-        { until: 'woken' },
+        { until: 'time', afterMs: 10_000 },
       ],
       [
         'U9 one is unknown',
@@ -382,7 +382,7 @@ describe('version and parameters', () => {
       const step = expectStep(running(spec, { ...facts, ...built({ cpu: '4' }) }), 'report');
       expect(shown(step.status)).to.deep.equal(['Ready=True/Running', 'Synced=True/SyncSucceeded']);
       expect(wired(step.status.parameters)).to.deep.equal({ wish: 'wish-1', build: 1 });
-      expect(step.status.applied?.update).to.match(/^[0-9a-f]{64}$/);
+      expect(step.status.applied?.update).to.match(/^[0-9a-f]{16}$/);
       const values = resolved({ cpu: '4' });
       const again = expectStep(running(spec, { values }, { status: step.status, fresh: false }), 'report');
       expect(wired(again.status)).to.deep.equal(wired(step.status));

@@ -106,7 +106,7 @@ describe('decideUpdate', () => {
         ]);
         expect(messageOf(step.status, 'Drifted'))
           .to.contain(text)
-          .and.to.contain('takes effect with the next start');
+          .and.to.contain('Takes effect with the next start');
         expect(step.rest).to.deep.equal({ until: 'woken' });
         expect(step.status.applied).to.equal(undefined);
       });
@@ -173,7 +173,7 @@ describe('decideUpdate', () => {
             `Drifted=True/${reason}`,
           ]);
           expect(messageOf(step.status, 'Drifted')).to.contain(
-            'was sent with build 3, and Coder did not take it',
+            'Sent with build 3, and Coder did not take it',
           );
           expect(step.status.driftedAt).to.equal(undefined);
         }
@@ -186,7 +186,7 @@ describe('decideUpdate', () => {
         const given = caseOf(wish, { spec, status: sentWith(wish), build: others, atMs: 9 * COOLDOWN_MS });
         const step = expectStep(decideBound(given), 'report');
         expect(shown(step.status)).to.include('Ready=True/Running').and.to.include(`Drifted=True/${reason}`);
-        expect(messageOf(step.status, 'Drifted')).to.contain('somebody built it otherwise in Coder');
+        expect(messageOf(step.status, 'Drifted')).to.contain('Somebody built it otherwise in Coder');
         expect(step.rest).to.deep.equal({ until: 'woken' });
       });
 
@@ -276,11 +276,19 @@ describe('decideUpdate', () => {
         expect(step.status.power).to.deep.equal(satisfied(true).power);
         expect(step.status.applied).to.equal(undefined);
       });
+
+      it(`${name} is told also while it waits for the next start`, () => {
+        const step = expectStep(decideBound({ spec: { running: true, ...spec }, facts }), 'report');
+        expect(shown(step.status)).to.include(condition);
+        expect(step.status.power).to.deep.equal(satisfied(true).power);
+      });
     }
 
     it('U1 is looked for', () => {
-      const spec = { ...restart, templateVersionID: PIN };
-      expect(decideBound({ spec })).to.deep.equal({ do: 'read', fact: 'version' });
+      for (const updatePolicy of ['Restart', 'OnNextStart'] as const) {
+        const spec = { ...restart, updatePolicy, templateVersionID: PIN };
+        expect(decideBound({ spec })).to.deep.equal({ do: 'read', fact: 'version' });
+      }
     });
 
     it('U9 a parameter that the wished version does not know', () => {
