@@ -113,6 +113,91 @@ describe('the CRDs on a real API server', function () {
       /at most 192 KiB/,
     ],
     ['a version that is no UUID', template('coder.small', { versionID: 'latest' }), /spec\.versionID/],
+    [
+      'two pins',
+      workspace('coder.alice.dev', {
+        templateVersionID: '0e000000-0000-4000-8000-000000000001',
+        templateVersionName: 'v1',
+      }),
+      /set at most one of templateVersionID and templateVersionName/,
+    ],
+    [
+      'a pin that is no UUID',
+      workspace('coder.alice.dev', { templateVersionID: 'v1' }),
+      /spec\.templateVersionID/,
+    ],
+    [
+      'a parameter without a value',
+      workspace('coder.alice.dev', { parameters: [{ name: 'cpu' }] }),
+      /set exactly one of value and valueFrom/,
+    ],
+    [
+      'a parameter with two values',
+      workspace('coder.alice.dev', {
+        parameters: [{ name: 'cpu', value: '', valueFrom: { secretKeyRef: { name: 'a', key: 'b' } } }],
+      }),
+      /set exactly one of value and valueFrom/,
+    ],
+    [
+      'a parameter from nowhere',
+      workspace('coder.alice.dev', { parameters: [{ name: 'cpu', valueFrom: {} }] }),
+      /set exactly one of secretKeyRef and configMapKeyRef/,
+    ],
+    [
+      'a parameter given twice',
+      workspace('coder.alice.dev', {
+        parameters: [
+          { name: 'cpu', value: '1' },
+          { name: 'cpu', value: '2' },
+        ],
+      }),
+      /Duplicate value/,
+    ],
+    [
+      'a TTL of one and a half minutes',
+      workspace('coder.alice.dev', { ttlMillis: 90_000 }),
+      /must be whole minutes, such as 3600000, or 0 for never/,
+    ],
+    [
+      'a TTL of more than 30 days',
+      workspace('coder.alice.dev', { ttlMillis: 2_592_060_000 }),
+      /spec\.ttlMillis.*2592000000/s,
+    ],
+    [
+      'a schedule on a day of the month',
+      workspace('coder.alice.dev', { autostartSchedule: '0 9 1 * 1-5' }),
+      /must be empty or "\[CRON_TZ=Area\/City\] minute hour \* \* days"/,
+    ],
+    [
+      'updates that are neither always nor never',
+      workspace('coder.alice.dev', { automaticUpdates: 'always' }),
+      /spec\.automaticUpdates.*"Always", "Never"/s,
+    ],
+    [
+      'a drift policy that there is not',
+      workspace('coder.alice.dev', { driftPolicy: 'Observe' }),
+      /spec\.driftPolicy.*"Enforce", "OnChange"/s,
+    ],
+    [
+      'a build time-out of a second',
+      workspace('coder.alice.dev', { buildTimeout: '1s' }),
+      /must be a duration between 1m and 24h, such as 45m/,
+    ],
+    [
+      'fewer than ten requests a minute',
+      controlPlane({ credentialsSecretRef: { name: 'x' }, requestsPerMinute: 1 }),
+      /spec\.requestsPerMinute.*10/s,
+    ],
+    [
+      'no build at a time',
+      controlPlane({ credentialsSecretRef: { name: 'x' }, maxConcurrentBuilds: 0 }),
+      /spec\.maxConcurrentBuilds/,
+    ],
+    [
+      'another word for adopted deletion',
+      controlPlane({ credentialsSecretRef: { name: 'x' }, adoptedDeletion: 'Retain' }),
+      /spec\.adoptedDeletion.*"Deny", "Allow"/s,
+    ],
     ['a control plane without a Secret', controlPlane({}), /spec\.credentialsSecretRef: Required value/],
     [
       'a poll interval of a second',
@@ -137,6 +222,30 @@ describe('the CRDs on a real API server', function () {
     ['a template called default', template('coder.default', { files: { 'main.tf': '' } })],
     ['a workspace called me', workspace('coder.alice.me')],
     ['parts of 32 characters', workspace(['a', 'b', 'c'].map((c) => c.repeat(32)).join('.'))],
+    [
+      'everything that a workspace may wish',
+      workspace('coder.alice.everything', {
+        templateName: 'small',
+        templateVersionName: 'v1',
+        running: true,
+        parameters: [
+          { name: 'cpu', value: '4' },
+          { name: 'empty', value: '' },
+          { name: 'token', valueFrom: { secretKeyRef: { name: 'values', key: 'token' } } },
+          { name: 'region', valueFrom: { configMapKeyRef: { name: 'regions', key: 'main' } } },
+        ],
+        presetName: 'Large machine',
+        ttlMillis: 28_800_000,
+        autostartSchedule: 'CRON_TZ=Europe/Berlin 30 9 * * MON-FRI',
+        automaticUpdates: 'Never',
+        updatePolicy: 'Restart',
+        driftPolicy: 'OnChange',
+        deletionPolicy: 'Retain',
+        buildTimeout: '1h30m',
+        suspend: true,
+      }),
+    ],
+    ['settings that are cleared', workspace('coder.alice.cleared', { ttlMillis: 0, autostartSchedule: '' })],
     ['the organization once more', workspace('coder.alice.again', { organization: 'coder', running: false })],
     [
       'files in folders',
@@ -189,7 +298,23 @@ describe('the CRDs on a real API server', function () {
   it('shows every column that it declares', async () => {
     await apply(controlPlane({ credentialsSecretRef: { name: 'x' } }));
     const tables: readonly (readonly [ResourceType, readonly string[]])[] = [
-      [controlPlanes, ['NAME', 'URL', 'VERSION', 'READY', 'REASON', 'AGE', 'USER', 'SYNCED', 'MESSAGE']],
+      [
+        controlPlanes,
+        [
+          'NAME',
+          'URL',
+          'VERSION',
+          'READY',
+          'REASON',
+          'AGE',
+          'USER',
+          'WORKSPACES',
+          'TEMPLATES',
+          'TOKEN-EXPIRES',
+          'SYNCED',
+          'MESSAGE',
+        ],
+      ],
       [templates, ['NAME', 'VERSION', 'READY', 'REASON', 'AGE', 'PENDING', 'ORIGIN', 'DRIFT', 'MESSAGE']],
       [
         workspaces,
@@ -203,6 +328,7 @@ describe('the CRDs on a real API server', function () {
           'OWNER',
           'TEMPLATE',
           'VERSION',
+          'OUTDATED',
           'ORIGIN',
           'DRIFT',
           'MESSAGE',
