@@ -118,6 +118,59 @@ export interface CoderTemplateStatus {
         readonly name?: string | undefined;
       }
     | undefined;
+  /** What Coder has now for the settings of spec. */
+  readonly observed?:
+    | {
+        /** The name that people see. */
+        readonly displayName?: string | undefined;
+        /** What it is for. */
+        readonly description?: string | undefined;
+        /** Path or URL of its icon. */
+        readonly icon?: string | undefined;
+        /** Why it is deprecated; empty when it is not. */
+        readonly deprecated?: string | undefined;
+        /** Milliseconds after a start until Coder stops a workspace; 0 is never. */
+        readonly defaultTTLMillis?: number | undefined;
+        /** Milliseconds by which use puts that off; 0 is not at all. */
+        readonly activityBumpMillis?: number | undefined;
+        /** When every workspace has to be stopped once. */
+        readonly autostopRequirement?:
+          | {
+              /** On these days; none is never. */
+              readonly daysOfWeek?: readonly string[] | undefined;
+              /** Every so many weeks. */
+              readonly weeks?: number | undefined;
+            }
+          | undefined;
+        /** When Coder may start workspaces by itself. */
+        readonly autostartRequirement?:
+          | {
+              /** On these days; none is never. */
+              readonly daysOfWeek?: readonly string[] | undefined;
+            }
+          | undefined;
+        /** Whether users set a schedule of their own. */
+        readonly allowUserAutostart?: boolean | undefined;
+        /** Whether users set a TTL of their own. */
+        readonly allowUserAutostop?: boolean | undefined;
+        /** Whether users cancel builds. */
+        readonly allowUserCancelWorkspaceJobs?: boolean | undefined;
+        /** Milliseconds until a failed workspace is stopped; 0 is never. */
+        readonly failureTTLMillis?: number | undefined;
+        /** Milliseconds without use until a workspace is dormant; 0 is never. */
+        readonly timeTilDormantMillis?: number | undefined;
+        /** Milliseconds until a dormant workspace is deleted; 0 is never. */
+        readonly timeTilDormantAutodeleteMillis?: number | undefined;
+        /** Whether every start takes the active version. */
+        readonly requireActiveVersion?: boolean | undefined;
+        /** With whom ports may be shared at most. */
+        readonly maxPortShareLevel?: string | undefined;
+        /** Who answers CORS requests to shared ports. */
+        readonly corsBehavior?: string | undefined;
+        /** Whether the form for parameters is the former one. */
+        readonly useClassicParameterFlow?: boolean | undefined;
+      }
+    | undefined;
   /** UUID of the version with which contentHash was made active. */
   readonly contentVersionID?: string | undefined;
   /** A version that is being imported, or whose import failed. */

@@ -18,6 +18,7 @@ import {
   readTemplate,
   readTemplates,
   readTemplateVersion,
+  readUpdatedTemplate,
   readUpload,
   readUser,
   readWorkspace,
@@ -43,6 +44,7 @@ import type {
   Template,
   TemplateVersion,
   TokenExpiry,
+  UpdateTemplateRequest,
   User,
   Workspace,
   WorkspaceBuild,
@@ -214,6 +216,26 @@ export class CoderClient {
   ): Promise<Template> {
     const route = '/organizations/{organization}/templates';
     return this.#send('POST', route, { organization: organizationID }, body, readTemplate, options);
+  }
+
+  /**
+   * Sets all settings of a template at once: what the body leaves out may be reset. Undefined when nothing changes, which
+   * Coder tells only when the name is in the body. It takes what its licence does not cover without a word and without
+   * effect: look at what it answers.
+   */
+  async updateTemplate(
+    id: string,
+    body: UpdateTemplateRequest,
+    options?: CallOptions,
+  ): Promise<Template | undefined> {
+    const call: Call = {
+      method: 'PATCH',
+      route: '/templates/{id}',
+      params: { id },
+      body,
+      mayChangeNothing: true,
+    };
+    return this.#connection.call(call, readUpdatedTemplate, options);
   }
 
   /** Makes a version the template's active one. Repeating it is harmless; 403 while its import has not succeeded. */

@@ -134,6 +134,10 @@ export const readTemplate: Reader<Template> = object<Template>({
   use_classic_parameter_flow: optional(flag),
 });
 
+/** The template after a change, or nothing when there was none to make (304). */
+export const readUpdatedTemplate: Reader<Template | undefined> = (value, path) =>
+  value === undefined ? undefined : readTemplate(value, path);
+
 export const readTemplateVersion: Reader<TemplateVersion> = object<TemplateVersion>({
   id: uuid,
   template_id: optionalUuid,

@@ -60,6 +60,8 @@ export interface Call {
   readonly contentType?: string;
   /** True to send no token. Default false. */
   readonly anonymous?: boolean;
+  /** True to take 304, that nothing had to be changed, for an answer without a value. Default false. */
+  readonly mayChangeNothing?: boolean;
 }
 
 /** What one call may cost. */
@@ -123,6 +125,7 @@ export class Transport {
       const context = attempt.context(response.statusCode);
       const maxBytes = limits.maxBytes ?? DEFAULT_MAX_BYTES;
       const body = await attempt.body(maxBytes);
+      if (response.statusCode === 304 && call.mayChangeNothing === true) return { value: undefined, context };
       if (!isSuccess(response)) throw this.#refusal(response, body, context, limits);
       // Nothing was promised and nothing came. A call that needs an answer does not take this for one.
       if (response.statusCode === 204) return { value: undefined, context };

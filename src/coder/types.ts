@@ -335,6 +335,35 @@ export interface CreateTemplateRequest {
   readonly cors_behavior?: string;
 }
 
+/**
+ * Body of `PATCH /templates/{id}`. Most of what is left out is not kept but set to false or 0, so those fields cannot be
+ * left out here. The others keep their value.
+ */
+export interface UpdateTemplateRequest {
+  /** With it Coder tells whether anything changes at all, and answers 304 when nothing does. */
+  readonly name?: string;
+  readonly display_name?: string;
+  readonly description?: string;
+  readonly icon?: string;
+  /** Empty: not deprecated. */
+  readonly deprecation_message?: string;
+  readonly default_ttl_ms: number;
+  readonly activity_bump_ms: number;
+  readonly autostop_requirement?: AutostopRequirement;
+  readonly autostart_requirement?: AutostartRequirement;
+  readonly allow_user_autostart: boolean;
+  readonly allow_user_autostop: boolean;
+  readonly allow_user_cancel_workspace_jobs: boolean;
+  readonly failure_ttl_ms: number;
+  readonly time_til_dormant_ms: number;
+  readonly time_til_dormant_autodelete_ms: number;
+  readonly require_active_version: boolean;
+  /** Without a licence, 400 for any other value than the one that Coder shows. */
+  readonly max_port_share_level?: string;
+  readonly cors_behavior?: string;
+  readonly use_classic_parameter_flow?: boolean;
+}
+
 /** Body of `POST /organizations/{organization}/templateversions`. */
 export interface CreateTemplateVersionRequest {
   /** Unique within the template for ever, also when the import fails. */

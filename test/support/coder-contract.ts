@@ -5,6 +5,7 @@ import { settingsContract } from './coder/contract-settings.ts';
 import {
   jobsContract,
   peopleContract,
+  templateSettingsContract,
   templatesContract,
   versionsContract,
 } from './coder/contract-templates.ts';
@@ -36,6 +37,7 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
     const topics: Readonly<Record<string, (contract: Contract) => void>> = {
       people: peopleContract,
       templates: templatesContract,
+      'settings of a template': templateSettingsContract,
       'template versions': versionsContract,
       'provisioner jobs': jobsContract,
       workspaces: workspacesContract,

@@ -8,6 +8,7 @@ import type {
   TemplateRecord,
   VersionRecord,
 } from '../../src/controller/template/input.ts';
+import type { TemplateSettings } from '../../src/controller/template/settings.ts';
 import type { WorkspaceFacts, WorkspaceInput } from '../../src/controller/workspace/input.ts';
 import { assertConditions, type ConditionedStatus } from './conditions.ts';
 import { DEPLOYMENT, OPERATOR, ORGANIZATION, OWNER, STRANGER } from './controller-coder.ts';
@@ -97,6 +98,30 @@ export function workspaceRecord(parts: Partial<WorkspaceRecord> = {}): Workspace
   };
 }
 
+/** What Coder gives a template of which nothing is said. */
+export const PLAIN_SETTINGS = {
+  displayName: '',
+  description: '',
+  icon: '',
+  deprecated: '',
+  defaultTTLMillis: 0,
+  activityBumpMillis: 3_600_000,
+  autostopRequirement: { daysOfWeek: [], weeks: 1 },
+  autostartRequirement: {
+    daysOfWeek: ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'],
+  },
+  allowUserAutostart: true,
+  allowUserAutostop: true,
+  allowUserCancelWorkspaceJobs: false,
+  failureTTLMillis: 0,
+  timeTilDormantMillis: 0,
+  timeTilDormantAutodeleteMillis: 0,
+  requireActiveVersion: false,
+  maxPortShareLevel: 'Public',
+  corsBehavior: 'Simple',
+  useClassicParameterFlow: false,
+} as const satisfies TemplateSettings;
+
 export function templateRecord(parts: Partial<TemplateRecord> = {}): TemplateRecord {
   return {
     id: TEMPLATE_ID,
@@ -104,6 +129,7 @@ export function templateRecord(parts: Partial<TemplateRecord> = {}): TemplateRec
     organizationID: ORGANIZATION.id,
     organizationName: 'acme',
     activeVersionID: VERSION_ID,
+    settings: PLAIN_SETTINGS,
     ...parts,
   };
 }

@@ -5,6 +5,7 @@ import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
 import type { CommonInput } from '../report.ts';
 import type { Settings } from '../settings.ts';
 import type { Step } from '../step.ts';
+import type { TemplateSettings } from './settings.ts';
 
 /** What the operator remembers of a template in Coder. */
 export interface TemplateRecord {
@@ -13,6 +14,7 @@ export interface TemplateRecord {
   readonly organizationID: string;
   readonly organizationName: string;
   readonly activeVersionID: string;
+  readonly settings: TemplateSettings;
 }
 
 export interface VersionRecord {

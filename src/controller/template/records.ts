@@ -1,6 +1,7 @@
 import { cleanText } from '../../coder/redact.ts';
 import type { Template, TemplateVersion } from '../../coder/types.ts';
 import type { TemplateRecord, VersionRecord } from './input.ts';
+import { settingsOf } from './settings.ts';
 
 /** Longest part of an import's error that is kept, in bytes. */
 const LONGEST_ERROR = 1000;
@@ -12,6 +13,7 @@ export function templateRecordOf(template: Template): TemplateRecord {
     organizationID: template.organization_id,
     organizationName: template.organization_name,
     activeVersionID: template.active_version_id,
+    settings: settingsOf(template),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { ConnectedFact } from '../facts.ts';
 import { newRequest } from '../report.ts';
 import type { TemplateDraft, TemplateInput, TemplateRecord } from './input.ts';
+import { shortened } from './settings.ts';
 
 /** The status with what Coder has now. Identity and origin are not touched here. */
 export function observedStatus(
@@ -14,6 +15,7 @@ export function observedStatus(
     organizationName: record.organizationName,
     templateName: record.name,
     url: `${coder.url}/templates/${record.organizationName}/${record.name}`,
+    observed: shortened(record.settings),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   isUnknownUser,
   UnexpectedResponseError,
 } from '../../../src/coder/errors.ts';
+import type { UpdateTemplateRequest } from '../../../src/coder/types.ts';
 import { FakeClock, settle } from '../../support/clock.ts';
 import {
   BUILD_ID,
@@ -173,6 +174,29 @@ describe('CoderClient', () => {
     expect(await client.uploadArchive(Buffer.from('tar'))).to.equal(FILE_ID);
     expect(server.seen.at(-1)?.headers['content-type']).to.equal('application/x-tar');
     expect(asked()).to.deep.equal(Object.keys(answers));
+  });
+
+  it('sets the settings of a template, and knows when there was nothing to change', async () => {
+    const body: UpdateTemplateRequest = {
+      name: 'docker',
+      description: 'Containers',
+      default_ttl_ms: 0,
+      activity_bump_ms: 3_600_000,
+      allow_user_autostart: true,
+      allow_user_autostop: true,
+      allow_user_cancel_workspace_jobs: false,
+      failure_ttl_ms: 0,
+      time_til_dormant_ms: 0,
+      time_til_dormant_autodelete_ms: 0,
+      require_active_version: false,
+    };
+    answers = { [`PATCH /templates/${TEMPLATE_ID}`]: templateAnswer({ description: 'Containers' }) };
+    expect(await client.updateTemplate(TEMPLATE_ID, body)).to.include({ description: 'Containers' });
+    expect(JSON.parse(server.seen.at(-1)?.body ?? '')).to.deep.equal(body);
+    server.respond = (_, response) => void response.writeHead(304).end();
+    expect(await client.updateTemplate(TEMPLATE_ID, body)).to.equal(undefined);
+    const error: unknown = await client.template(TEMPLATE_ID).catch((thrown: unknown) => thrown);
+    expect(error, 'no other call takes that for an answer').to.be.instanceOf(CoderError);
   });
 
   it('gives the end of a long log', async () => {

@@ -14,6 +14,7 @@ import { Builder, type BuildOrder } from './builder.ts';
 import type { VersionContent } from './definitions.ts';
 import { ORGANIZATION, OWNER, PEOPLE, PREBUILDS, STRANGER, type Person } from './people.ts';
 import { found } from './refusals.ts';
+import type { ShownSettings } from './template-settings.ts';
 import { versionOf } from './templates.ts';
 import { isBusy, lastBuild, personCalled, type WorkspaceRow } from './workspaces.ts';
 
@@ -70,7 +71,7 @@ export class Acts extends Builder {
     name = 'docker',
     organization = ORGANIZATION,
     content: VersionContent = {},
-    settings: Partial<Template> = {},
+    settings: Partial<ShownSettings> = {},
   ): Template {
     const present = this.templateStore.byName(organization.name, name);
     if (present !== undefined) return present;
@@ -109,6 +110,16 @@ export class Acts extends Builder {
 
   removeTemplates(): void {
     this.templateStore.removeAll();
+  }
+
+  /** Somebody changes settings of every template, or Coder's own operators do in its database. */
+  changeTemplates(settings: Partial<ShownSettings>): void {
+    for (const { id } of this.templateStore.present) this.templateStore.set(id, settings);
+  }
+
+  /** From now on Coder has a licence for everything. */
+  license(): void {
+    this.templateStore.isLicensed = true;
   }
 
   /** The template takes the TTL into its own hands; one that is set from now on is taken and not shown. */
@@ -320,7 +331,7 @@ export class Acts extends Builder {
       const { active_version_id: active, require_active_version: isRequired } = this.templateStore.template(
         row.templateID,
       );
-      const isUpdated = row.updates === 'always' || isRequired === true;
+      const isUpdated = row.updates === 'always' || isRequired;
       this.#automatic(row, 'start', 'autostart', isUpdated ? active : undefined);
     }
   }

@@ -10,6 +10,7 @@ import type {
   RichParameter,
   Template,
   TemplateVersion,
+  UpdateTemplateRequest,
   User,
   Workspace,
   WorkspaceBuild,
@@ -18,6 +19,7 @@ import type {
 import { Acts } from './acts.ts';
 import { OPERATOR, ORGANIZATION, ORGANIZATIONS, isSameName } from './people.ts';
 import { conflict, forbidden, found, gone, invalid, notFound, tooEarly, unknownUser } from './refusals.ts';
+import { newSettings } from './template-settings.ts';
 import { versionOf, type VersionRow } from './templates.ts';
 import { isBusy, personCalled, type WorkspaceRow } from './workspaces.ts';
 
@@ -41,6 +43,7 @@ export class SimulatedCoder
       | 'templateByName'
       | 'deletedTemplateById'
       | 'createTemplate'
+      | 'updateTemplate'
       | 'promoteTemplateVersion'
       | 'deleteTemplate'
       | 'templateVersion'
@@ -215,9 +218,12 @@ export class SimulatedCoder
     return this.change('createTemplate', body.name, () => {
       const organization = found(ORGANIZATIONS.find((o) => o.id === organizationID));
       const version = found(this.templateStore.version(body.template_version_id));
-      const { default_ttl_ms = 0 } = body;
-      return this.templateStore.addTemplate(organization, body.name, version, { default_ttl_ms });
+      return this.templateStore.addTemplate(organization, body.name, version, newSettings(body));
     });
+  }
+
+  updateTemplate(id: string, body: UpdateTemplateRequest): Promise<Template | undefined> {
+    return this.change('updateTemplate', id, () => this.templateStore.update(id, body));
   }
 
   promoteTemplateVersion(templateID: string, versionID: string): Promise<void> {

@@ -8,7 +8,7 @@ import {
   isNotReady,
   isUnknownUser,
 } from '../../../src/coder/errors.ts';
-import type { Template } from '../../../src/coder/types.ts';
+import type { Template, UpdateTemplateRequest } from '../../../src/coder/types.ts';
 import { expectFailure, faults, hasEnded, type Contract } from './contract.ts';
 import { richParameter, type ParameterDefinition } from './definitions.ts';
 
@@ -93,6 +93,139 @@ export function templatesContract(c: Contract): void {
     expect(await c.client.deletedTemplateById(randomUUID())).to.equal(undefined);
     expect((await c.client.templates()).map(({ id }) => id)).not.to.include(doomed.id);
     await expectFailure(c.create(doomed), isNotFound);
+  });
+}
+
+/** Of a Coder without a licence. */
+export function templateSettingsContract(c: Contract): void {
+  /** All that is to be sent to leave everything as it is in a new template. */
+  const whole: UpdateTemplateRequest = {
+    display_name: '',
+    description: '',
+    icon: '',
+    deprecation_message: '',
+    default_ttl_ms: 0,
+    activity_bump_ms: 3_600_000,
+    autostop_requirement: { days_of_week: [], weeks: 1 },
+    autostart_requirement: {
+      days_of_week: ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'],
+    },
+    allow_user_autostart: true,
+    allow_user_autostop: true,
+    allow_user_cancel_workspace_jobs: false,
+    failure_ttl_ms: 0,
+    time_til_dormant_ms: 0,
+    time_til_dormant_autodelete_ms: 0,
+    require_active_version: false,
+    max_port_share_level: 'public',
+    cors_behavior: 'simple',
+    use_classic_parameter_flow: false,
+  };
+  const honoured: Partial<UpdateTemplateRequest> = {
+    display_name: 'My Template',
+    description: 'What it is for',
+    icon: '/icon/docker.png',
+    default_ttl_ms: 3_600_000,
+    activity_bump_ms: 0,
+    allow_user_cancel_workspace_jobs: true,
+    cors_behavior: 'passthru',
+    use_classic_parameter_flow: true,
+  };
+
+  it('are these, when nothing is said', async () => {
+    const template = await c.newTemplate();
+    expect(template).to.deep.include({ ...whole, deprecated: false });
+    expect(await c.client.template(template.id)).to.deep.include(whole);
+  });
+
+  it('are set all at once, and seen at once', async () => {
+    const { id } = await c.newTemplate();
+    const wished = { ...whole, ...honoured };
+    expect(await c.client.updateTemplate(id, wished)).to.deep.include(wished);
+    expect(await c.client.template(id)).to.deep.include(wished);
+    const listed = (await c.client.templates()).find((t) => t.id === id);
+    expect(listed).to.deep.include(wished);
+    expect(await c.client.updateTemplate(id, whole)).to.deep.include(whole);
+  });
+
+  it('that are left out are kept, or reset, as their kind may be', async () => {
+    const { id } = await c.newTemplate();
+    await c.client.updateTemplate(id, { ...whole, ...honoured });
+    const { display_name, description, icon, cors_behavior, use_classic_parameter_flow } = honoured;
+    const { default_ttl_ms, activity_bump_ms, allow_user_cancel_workspace_jobs } = whole;
+    const least: UpdateTemplateRequest = {
+      default_ttl_ms,
+      activity_bump_ms,
+      allow_user_cancel_workspace_jobs,
+      allow_user_autostart: true,
+      allow_user_autostop: true,
+      failure_ttl_ms: 0,
+      time_til_dormant_ms: 0,
+      time_til_dormant_autodelete_ms: 0,
+      require_active_version: false,
+    };
+    expect(await c.client.updateTemplate(id, least)).to.deep.include({
+      ...least,
+      display_name,
+      description,
+      icon,
+      cors_behavior,
+      use_classic_parameter_flow,
+    });
+  });
+
+  it('that are there already are no change, which is told when the name is given', async () => {
+    const { id, name } = await c.newTemplate();
+    expect(await c.client.updateTemplate(id, { ...whole, name })).to.equal(undefined);
+    expect(await c.client.updateTemplate(id, whole)).to.deep.include({ ...whole, name });
+    expect(await c.client.updateTemplate(id, { ...whole, ...honoured, name })).to.deep.include(honoured);
+  });
+
+  const needing: Partial<UpdateTemplateRequest> = {
+    deprecation_message: 'use another one',
+    autostop_requirement: { days_of_week: ['sunday'], weeks: 2 },
+    autostart_requirement: { days_of_week: ['monday'] },
+    allow_user_autostart: false,
+    allow_user_autostop: false,
+    failure_ttl_ms: 3_600_000,
+    time_til_dormant_ms: 3_600_000,
+    time_til_dormant_autodelete_ms: 3_600_000,
+    require_active_version: true,
+  };
+  for (const [field, value] of Object.entries(needing)) {
+    it(`that need a licence, such as ${field}, are taken without effect`, async () => {
+      const { id } = await c.newTemplate();
+      const wished = { ...whole, [field]: value, description: 'changed with it' };
+      const expected = { ...whole, description: 'changed with it' };
+      expect(await c.client.updateTemplate(id, wished)).to.deep.include(expected);
+      expect(await c.client.template(id)).to.deep.include({ ...expected, deprecated: false });
+    });
+  }
+
+  const wrong: readonly [string, Partial<UpdateTemplateRequest>, string][] = [
+    ['a port share level, without a licence', { max_port_share_level: 'owner' }, 'max_port_sharing_level'],
+    ['a negative TTL', { default_ttl_ms: -1 }, 'default_ttl_ms'],
+    ['a negative activity bump', { activity_bump_ms: -1 }, 'activity_bump_ms'],
+    ['a failure TTL of less than a minute', { failure_ttl_ms: 59_999 }, 'failure_ttl_ms'],
+    [
+      'too many weeks',
+      { autostop_requirement: { days_of_week: [], weeks: 17 } },
+      'autostop_requirement.weeks',
+    ],
+    ['a CORS behaviour that there is not', { cors_behavior: 'open' }, 'cors_behavior'],
+  ];
+  for (const [what, body, field] of wrong) {
+    it(`are refused altogether because of ${what}`, async () => {
+      const { id } = await c.newTemplate();
+      const wished = { ...whole, ...body, description: 'not taken' };
+      const error = await expectFailure(c.client.updateTemplate(id, wished), isInvalid);
+      expect(faults(error)).to.deep.equal([field]);
+      expect(await c.client.template(id)).to.deep.include(whole);
+    });
+  }
+
+  it('are 404 for a template that is not there', async () => {
+    await expectFailure(c.client.updateTemplate(randomUUID(), whole), isNotFound);
   });
 }
 

@@ -5,11 +5,13 @@ import type {
   RichParameter,
   Template,
   TemplateVersion,
+  UpdateTemplateRequest,
 } from '../../../src/coder/types.ts';
 import { preset, richParameter, type VersionContent } from './definitions.ts';
 import type { JobRow, Jobs } from './jobs.ts';
 import { isSameName, type ORGANIZATION } from './people.ts';
 import { found, invalid, nameTaken } from './refusals.ts';
+import { changedSettings, PLAIN, type ShownSettings } from './template-settings.ts';
 
 export interface VersionRow extends JobRow {
   readonly id: string;
@@ -21,11 +23,13 @@ export interface VersionRow extends JobRow {
   readonly presets: readonly Preset[];
 }
 
-export type TemplateRow = Template & { readonly deleted: boolean };
+export type TemplateRow = Template & ShownSettings & { readonly deleted: boolean };
 
 /** What Coder knows of templates and their versions. */
 export class Templates {
   readonly #jobs: Jobs;
+  /** A licence covers everything. */
+  isLicensed = false;
   #versions: readonly VersionRow[] = [];
   #templates: readonly TemplateRow[] = [];
 
@@ -98,7 +102,7 @@ export class Templates {
     organization: typeof ORGANIZATION,
     name: string,
     version: VersionRow,
-    settings: Partial<Template> = {},
+    settings: Partial<ShownSettings> = {},
   ): TemplateRow {
     if (this.byName(organization.name, name) !== undefined) throw nameTaken('Template', name);
     if (version.templateID !== undefined) {
@@ -107,9 +111,7 @@ export class Templates {
       ]);
     }
     const template: TemplateRow = {
-      display_name: '',
-      description: '',
-      icon: '',
+      ...PLAIN,
       ...settings,
       id: randomUUID(),
       created_at: this.#jobs.now(),
@@ -129,6 +131,18 @@ export class Templates {
   set(id: string, change: Partial<TemplateRow>): void {
     found(this.present.find((t) => t.id === id));
     this.#templates = this.#templates.map((t) => (t.id === id ? { ...t, ...change } : t));
+  }
+
+  /** Undefined when nothing changes. @throws CoderError 400, 404, 409 */
+  update(id: string, body: UpdateTemplateRequest): TemplateRow | undefined {
+    const before = found(this.present.find((t) => t.id === id));
+    const settings = changedSettings(before, body, this.isLicensed);
+    if (settings === undefined) return undefined;
+    const { name = before.name } = body;
+    const other = this.byName(before.organization_name, name);
+    if (other !== undefined && other.id !== id) throw nameTaken('Template', name);
+    this.set(id, { ...settings, name, updated_at: this.#jobs.now() });
+    return this.template(id);
   }
 
   removeAll(): void {

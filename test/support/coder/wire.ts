@@ -23,6 +23,7 @@ export interface Landed {
     | 'setAutomaticUpdates'
     | 'createVersion'
     | 'createTemplate'
+    | 'updateTemplate'
     | 'promote'
     | 'deleteTemplate';
   readonly detail: string;

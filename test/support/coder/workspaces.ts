@@ -152,7 +152,7 @@ export class Workspaces {
     const latest = this.shownBuild(row, lastBuild(row));
     const failing = latest.resources.flatMap((r) => r.agents).filter(isFailing);
     // A template may take the choice away from its users: then its own value is shown, whatever was set.
-    const ttl = template.allow_user_autostop === false ? (template.default_ttl_ms ?? 0) : row.ttlMs;
+    const ttl = template.allow_user_autostop ? row.ttlMs : template.default_ttl_ms;
     return {
       id: row.id,
       created_at: row.createdAt,
@@ -164,7 +164,7 @@ export class Workspaces {
       template_id: template.id,
       template_name: template.name,
       template_active_version_id: template.active_version_id,
-      template_require_active_version: template.require_active_version ?? false,
+      template_require_active_version: template.require_active_version,
       latest_build: latest,
       outdated: latest.template_version_id !== template.active_version_id,
       ...(row.schedule === undefined ? {} : { autostart_schedule: row.schedule }),

@@ -7,6 +7,7 @@ import {
   readRichParameters,
   readTemplate,
   readTemplateVersion,
+  readUpdatedTemplate,
   readUser,
   readWorkspace,
   readWorkspaceList,
@@ -44,6 +45,13 @@ describe('readers of Coder answers', () => {
     expect(read(userAnswer(), readUser)).to.have.all.keys('id', 'username', 'status', 'organization_ids');
     expect(read(buildInfoAnswer(), readBuildInfo).version).to.equal('v2.30.0+abc1234');
     expect(read(templateAnswer(), readTemplate)).not.to.have.property('active_user_count');
+  });
+
+  it('take no body for a template that was not changed, and nothing less than a template for one that was', () => {
+    const context = { call: 'PATCH /x', status: 304, requestID: undefined, mutation: true };
+    expect(readAnswer(undefined, readUpdatedTemplate, context)).to.equal(undefined);
+    expect(read(templateAnswer(), readUpdatedTemplate)).to.deep.equal(read(templateAnswer(), readTemplate));
+    expect(fault({ message: 'done' }, readUpdatedTemplate)).to.contain('id');
   });
 
   it('leave out zero times, nil UUIDs, nulls and empty texts', () => {

@@ -3,7 +3,7 @@ import { hasFailed, isActive, recordOf } from '../../../../src/controller/observ
 import { readWorkspace } from '../../../../src/coder/readers.ts';
 import { readAnswer } from '../../../../src/coder/validate.ts';
 import { templateRecordOf, versionRecordOf } from '../../../../src/controller/template/records.ts';
-import { build } from '../../../support/controller-records.ts';
+import { build, PLAIN_SETTINGS } from '../../../support/controller-records.ts';
 import { buildAnswer, jobAnswer, workspaceAnswer } from '../../../support/coder-answers.ts';
 import { FakeClock } from '../../../support/clock.ts';
 import { SimulatedCoder } from '../../../support/controller-coder.ts';
@@ -69,6 +69,7 @@ describe('records of templates and versions', () => {
       organizationID: template.organization_id,
       organizationName: 'acme',
       activeVersionID: template.active_version_id,
+      settings: PLAIN_SETTINGS,
     });
     const version = await coder.templateVersion(template.active_version_id);
     expect(versionRecordOf(version)).to.deep.include({
