@@ -10,6 +10,7 @@ import { annotations } from '../api/kinds.ts';
 import type { KubeObject } from '../api/meta.ts';
 import type { ReconcilingReason, StalledReason, SuspendedReason } from '../api/reasons.ts';
 import { usableForDeletion, type ConnectionFact } from './facts.ts';
+import { soonerRest, withNotes, type Notes, type Saying } from './notes.ts';
 import type { Settings } from './settings.ts';
 import { after, untilWoken, type Rest, type Step, type StepEvent } from './step.ts';
 
@@ -26,6 +27,8 @@ export interface CommonInput<Status extends CommonStatus> {
   readonly now: Date;
   /** Why nothing in Coder may be changed on behalf of the object now; every status says so while it lasts. */
   readonly suspended?: Cause<SuspendedReason> | undefined;
+  /** What is to be said beside what the last rule decides; every report has it. */
+  readonly notes?: Notes | undefined;
 }
 
 export type ReportStep<Status> = Extract<Step<never, never, Status>, { do: 'report' }>;
@@ -80,19 +83,26 @@ export function withVerdict<Status extends CommonStatus>(
   };
 }
 
+/**
+ * What is said of an object, with its notes. One event a report: the rule's own; else a Warning for a new reason that is
+ * not in the ordinary course of things; else that of the notes; else one for what differs.
+ */
 export function report<Status extends CommonStatus>(
   input: CommonInput<CommonStatus>,
   status: Status,
-  verdict: Verdict,
+  saying: Saying,
   rest: Rest,
   event?: StepEvent,
 ): ReportStep<Status> {
-  return {
-    do: 'report',
-    status: withVerdict(input, status, verdict),
-    rest,
-    ...(event === undefined ? {} : { event }),
-  };
+  const { notes, object } = input;
+  if (notes === undefined) return reported(withVerdict(input, status, saying), rest, event);
+  const { verdict, event: drifting } = withNotes(saying, notes, object.status);
+  const told = event ?? heldWarning(input, verdict) ?? notes.event ?? drifting;
+  return reported(withVerdict(input, status, verdict), soonerRest(rest, notes.afterMs), told);
+}
+
+function reported<Status>(status: Status, rest: Rest, event: StepEvent | undefined): ReportStep<Status> {
+  return { do: 'report', status, rest, ...(event === undefined ? {} : { event }) };
 }
 
 /** Waiting for something that heals without a change of the spec. */
@@ -245,4 +255,14 @@ function warning(input: CommonInput<CommonStatus>, type: string, cause: Cause): 
   const before = findCondition(input.object.status?.conditions, type);
   if (QUIET.has(cause.reason) || before?.reason === cause.reason) return undefined;
   return { type: 'Warning', reason: cause.reason, message: cause.message };
+}
+
+/** That of a whole verdict. */
+function heldWarning(input: CommonInput<CommonStatus>, verdict: Verdict): StepEvent | undefined {
+  const { stalled, reconciling, ready } = verdict;
+  const cause = stalled ?? reconciling;
+  if (cause === undefined) return undefined;
+  // Ready says the most of it.
+  const { message } = ready.reason === cause.reason ? ready : cause;
+  return warning(input, stalled === undefined ? 'Reconciling' : 'Stalled', { ...cause, message });
 }

@@ -3,6 +3,7 @@ import { begin } from '../beginning.ts';
 import { reconciling, suspensionOf, unboundStatus } from '../report.ts';
 import { settleMs } from '../settings.ts';
 import { after } from '../step.ts';
+import { withApplied } from '../wishes.ts';
 import { decideUnbound } from './creation.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFound } from './found.ts';
@@ -15,7 +16,7 @@ import type {
   WorkspaceInput,
   WorkspaceStep,
 } from './input.ts';
-import { settingOf, withApplied } from './setters.ts';
+import { settingOf, valueOf } from './setters.ts';
 import { hasPendingWork } from './status.ts';
 
 /**
@@ -60,7 +61,10 @@ function settle(bound: Bound, pending: PendingOperation): WorkspaceStep {
   const has = String(sighting.value[field]);
   // Coder said yes: what it has now is what it makes of the wish.
   if (has === value || input.isAnswered === true) {
-    const settled: Bound = { ...next, status: withApplied(cleared, field, value, has === value) };
+    const settled: Bound = {
+      ...next,
+      status: withApplied(cleared, field, valueOf(field, value), has === value),
+    };
     const step = decideBound(settled);
     return step.do === 'write' && input.isAnswered === true ? writtenDown(settled, field) : step;
   }

@@ -3,7 +3,7 @@ import { isEnforced } from '../../api/effective.ts';
 import type { DriftReason } from '../../api/reasons.ts';
 import { hasFailed, isOverQuota, type BuildRecord } from '../observer/record.ts';
 import { after, untilWoken } from '../step.ts';
-import { correctionOf, thenCorrected } from './correction.ts';
+import { correctionOf, thenCorrected } from '../correction.ts';
 import type { Found, WorkspaceStep } from './input.ts';
 import type { Drive } from './power.ts';
 import { say, sayWaiting } from './say.ts';

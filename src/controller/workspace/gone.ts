@@ -1,7 +1,7 @@
 import { isEnforced } from '../../api/effective.ts';
 import { absent, newRequest, reconciling, stalled, unboundStatus } from '../report.ts';
 import { after } from '../step.ts';
-import { correctionOf, thenCorrected } from './correction.ts';
+import { correctionOf, thenCorrected } from '../correction.ts';
 import { decideUnbound } from './creation.ts';
 import type { Bound, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { isAutomatic } from './status.ts';

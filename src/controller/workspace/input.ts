@@ -1,11 +1,10 @@
-import type { Cause } from '../../api/conditions.ts';
 import type { CoderWorkspaceStatus } from '../../api/generated.ts';
 import type { CoderWorkspace, PendingOperation } from '../../api/kinds.ts';
 import type { WorkspaceName } from '../../api/names.ts';
-import type { DriftReason, StalledReason } from '../../api/reasons.ts';
 import type { NameValue, Preset, RichParameter } from '../../coder/types.ts';
 import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
 import type { BuildRecord, WorkspaceRecord } from '../observer/record.ts';
+import type { Notes } from '../notes.ts';
 import type { CommonInput } from '../report.ts';
 import type { Settings } from '../settings.ts';
 import type { Rest, Step, StepEvent } from '../step.ts';
@@ -161,19 +160,3 @@ export interface Found extends Bound {
 }
 
 export type { PendingOperation, Rest, StepEvent };
-
-/** In what Coder differs from a wish. */
-export interface Drift extends Cause<DriftReason> {
-  /** It was set right too often already, which a person should hear of. */
-  readonly isOverBudget?: boolean;
-}
-
-/** What is to be said of a workspace whatever else is decided. */
-export interface Notes {
-  readonly drifts: readonly Drift[];
-  /** Why the object needs a person, although nothing keeps it from being started and stopped. */
-  readonly stalled?: Cause<StalledReason> | undefined;
-  /** When to look again on account of these. */
-  readonly afterMs?: number | undefined;
-  readonly event?: StepEvent | undefined;
-}

@@ -2,9 +2,10 @@ import { shorten } from '../../api/conditions.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import type { CoderError, CoderErrorKind } from '../../coder/errors.ts';
 import { failureOf } from '../failure.ts';
+import { withRefusal } from '../wishes.ts';
 import { failuresOf, LONGEST_MESSAGE, oneMore, type Failures } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceOperation } from './input.ts';
-import { withRefusal } from './setters.ts';
+import { valueOf } from './setters.ts';
 
 type Setting = Extract<WorkspaceOperation, { type: 'Set' }>;
 type Building = Exclude<WorkspaceOperation, Setting>;
@@ -57,7 +58,7 @@ export function afterFailure(
   if (operation.type === 'Set') {
     const { field, value } = operation;
     const message = shorten(failed.coderMessage ?? failed.message, LONGEST_MESSAGE);
-    return REFUSALS.has(failed.kind) ? withRefusal(cleared, field, value, message) : cleared;
+    return REFUSALS.has(failed.kind) ? withRefusal(cleared, field, valueOf(field, value), message) : cleared;
   }
   if (failureOf(failed).cause.reason !== 'RefusedByCoder') return cleared;
   const what = WHAT[operation.type];

@@ -2,13 +2,14 @@ import type { Cause } from '../../api/conditions.ts';
 import { buildTimeoutOf } from '../../api/effective.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type BuildRecord, type WorkspaceRecord } from '../observer/record.ts';
+import { noted } from '../notes.ts';
 import { synced, unlessSuspended, withVerdict } from '../report.ts';
 import { MOST_FAILURES } from '../settings.ts';
 import { after, untilWoken, type StepEvent } from '../step.ts';
 import { decideDrift } from './drift.ts';
 import { failuresOf, oneMore, type Failures } from './failures.ts';
 import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
-import { noted, say, sayStalled, sayWaiting } from './say.ts';
+import { say, sayStalled, sayWaiting } from './say.ts';
 import { waitForSlot } from './slot.ts';
 import { initiatorOf, isRenamed } from './status.ts';
 import {

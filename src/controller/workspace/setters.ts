@@ -1,11 +1,10 @@
 import { isEnforced } from '../../api/effective.ts';
 import type { PendingOperation } from '../../api/kinds.ts';
 import { scheduleProblem } from '../../api/schedule.ts';
+import { noted } from '../notes.ts';
 import { synced, unlessSuspended, withVerdict } from '../report.ts';
-import { correctionOf, thenCorrected } from './correction.ts';
-import type { Found, SettingField, WorkspaceDraft, WorkspaceStep } from './input.ts';
-import { noted } from './say.ts';
-import { unlessEmpty } from './update.ts';
+import { weighWishes } from '../wishes.ts';
+import type { Found, SettingField, WorkspaceStep } from './input.ts';
 
 /** The call that sets each field, as an announcement names it. */
 export const SETTERS = {
@@ -22,132 +21,31 @@ export function settingOf(pending: PendingOperation): SettingField | undefined {
 }
 
 /** A value as the spec and the status hold it, from the text of an announcement. */
-function valueOf(field: SettingField, text: string): string | number {
+export function valueOf(field: SettingField, text: string): string | number {
   return field === 'ttlMillis' ? Number(text) : text;
 }
 
-/** Records that a setting was brought to Coder, and whether Coder heeds it. */
-export function withApplied(
-  status: WorkspaceDraft,
-  field: SettingField,
-  text: string,
-  isHonoured: boolean,
-): WorkspaceDraft {
-  const others = (status.applied?.notHonoured ?? []).filter((f) => f !== field);
-  const notHonoured = isHonoured ? others : [...others, field];
-  return {
-    ...status,
-    applied: {
-      ...status.applied,
-      [field]: valueOf(field, text),
-      notHonoured: notHonoured.length === 0 ? undefined : notHonoured,
-    },
-    refusals: withoutRefusal(status, field),
-  };
-}
-
-/** Records that Coder refuses a setting; it is not sent again until the wish changes. */
-export function withRefusal(
-  status: WorkspaceDraft,
-  field: SettingField,
-  text: string,
-  message: string,
-): WorkspaceDraft {
-  const applied = withApplied(status, field, text, true);
-  return { ...applied, refusals: [...(applied.refusals ?? []), { field, message }] };
-}
-
-function withoutRefusal(status: WorkspaceDraft, field: SettingField): WorkspaceDraft['refusals'] {
-  const refusals = (status.refusals ?? []).filter((r) => r.field !== field);
-  return refusals.length === 0 ? undefined : refusals;
-}
-
-/** The setting is not managed: nothing is remembered of it. */
-function forgotten(status: WorkspaceDraft, field: SettingField): WorkspaceDraft {
-  const notHonoured = status.applied?.notHonoured?.filter((f) => f !== field) ?? [];
-  return {
-    ...status,
-    applied: unlessEmpty({
-      ...status.applied,
-      [field]: undefined,
-      notHonoured: notHonoured.length === 0 ? undefined : notHonoured,
-    }),
-    refusals: withoutRefusal(status, field),
-  };
-}
-
 /**
- * TTL, autostart and automatic updates, each by a call of its own.
- *
- * | wish against Coder | remembered | then |
- * |---|---|---|
- * | left out | – | not managed |
- * | the same | – | remembered as applied |
- * | other | not yet applied | sent, if it can be valid |
- * | other | applied, refused | Stalled: RefusedByCoder |
- * | other | applied, not heeded | Drifted: SettingsNotHonoured |
- * | other | applied; so somebody changed it | OnChange: Drifted. Enforce: Drifted, and sent when it is its turn |
- *
- * None of these keeps the workspace from being started or stopped.
+ * TTL, autostart and automatic updates, each by a call of its own; `../wishes.ts` has the table. None of these keeps the
+ * workspace from being started or stopped.
  */
 export function decideSettings(before: Found): Found | WorkspaceStep {
-  const { input, record, fresh } = before;
+  const { input, record, fresh, status } = before;
   const { spec } = input.object;
-  let found = before;
-  const wanted: SettingField[] = [];
-  const changed: SettingField[] = [];
-  for (const field of FIELDS) {
-    const wish = spec[field];
-    const { status } = found;
-    if (wish === undefined) {
-      found = { ...found, status: forgotten(status, field) };
-    } else if (String(wish) === String(record[field])) {
-      found = { ...found, status: withApplied(status, field, String(wish), true) };
-    } else if (status.applied?.[field] !== wish) {
-      const problem = field === 'autostartSchedule' ? scheduleProblem(String(wish)) : undefined;
-      if (problem === undefined) wanted.push(field);
-      else
-        found = noted(found, {
-          stalled: { reason: 'InvalidParameters', message: `spec.${field}: ${problem}` },
-        });
-    } else {
-      const refusal = status.refusals?.find((r) => r.field === field);
-      if (refusal !== undefined) {
-        const message = `Coder refuses spec.${field} ${shown(wish)}: ${refusal.message}. Change it or, when that is mended in Coder, set the annotation coder.com/reconcile-requested-at to a new value`;
-        found = noted(found, { stalled: { reason: 'RefusedByCoder', message } });
-      } else if (status.applied.notHonoured?.includes(field) === true) {
-        const message = `Coder took spec.${field} ${shown(wish)} without an error, and has ${shown(record[field])}: the template or the licence does not allow it`;
-        found = noted(found, { drifts: [{ reason: 'SettingsNotHonoured', message }] });
-      } else {
-        changed.push(field);
-      }
-    }
-  }
-  let unsent = found.status;
-  if (changed.length > 0) {
-    const message = `Somebody changed ${changed.map((field) => `spec.${field}`).join(', ')} in Coder: status.observed has what is there`;
-    const correction = isEnforced(spec) ? correctionOf(found) : undefined;
-    if (correction?.when === 'now') {
-      // All of them are wishes to carry out again, one call a pass.
-      const again = changed.reduce((status, field) => forgotten(status, field), correction.status);
-      found = { ...found, status: again };
-      unsent = correction.unsent;
-      wanted.push(...changed);
-    } else {
-      const then = correction === undefined ? '' : `; ${thenCorrected(correction, input.now)}`;
-      found = noted(correction === undefined ? found : { ...found, status: correction.status }, {
-        drifts: [
-          {
-            reason: 'SettingsChanged',
-            message: `${message}${then}`,
-            isOverBudget: correction?.because === 'budget',
-          },
-        ],
-        afterMs: correction?.afterMs,
-      });
-    }
-  }
-  const [field] = wanted;
+  const wishes = FIELDS.map((field) => ({
+    field,
+    wish: spec[field],
+    has: record[field],
+    applied: status.applied?.[field],
+    problem: field === 'autostartSchedule' ? scheduleProblem(spec[field] ?? '') : undefined,
+  }));
+  const weighed = weighWishes(before, wishes, {
+    isEnforced: isEnforced(spec),
+    obstacle: 'the template or the licence',
+    show: shown,
+  });
+  const found = noted({ ...before, status: weighed.status }, weighed.notes);
+  const [field] = weighed.wanted;
   if (field === undefined || record.build.transition === 'delete') return found;
   if (!fresh) return { do: 'read', fact: 'freshWorkspace' };
   const value = String(spec[field]);
@@ -164,10 +62,10 @@ export function decideSettings(before: Found): Found | WorkspaceStep {
       }),
       event: { type: 'Normal', reason: 'Updating', message },
     },
-    unsent,
+    weighed.unsent,
   );
 }
 
-function shown(value: string | number | undefined): string {
+function shown(value: unknown): string {
   return value === '' ? '"" (never)' : String(value);
 }

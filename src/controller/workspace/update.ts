@@ -3,6 +3,7 @@ import type { Cause } from '../../api/conditions.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import type { NameValue } from '../../coder/types.ts';
 import { after, untilWoken, withBackoff, type Rest } from '../step.ts';
+import { unlessEmpty } from '../wishes.ts';
 import type {
   Bound,
   DefinitionsFact,
@@ -333,11 +334,6 @@ function hashOf(
 /** The status that says with which wish the workspace was last built. */
 export function withHash(status: WorkspaceDraft, hash: string | undefined): WorkspaceDraft {
   return { ...status, applied: unlessEmpty({ ...status.applied, update: hash }) };
-}
-
-/** An object with something in it, or none. */
-export function unlessEmpty<T extends object>(value: T): T | undefined {
-  return Object.values(value).every((v) => v === undefined) ? undefined : value;
 }
 
 function listed(names: readonly string[]): string {

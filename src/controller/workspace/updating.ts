@@ -1,8 +1,8 @@
 import { isEnforced } from '../../api/effective.ts';
+import { correctionOf, thenCorrected } from '../correction.ts';
+import { noted } from '../notes.ts';
 import { synced, unlessSuspended, withVerdict } from '../report.ts';
-import { correctionOf, thenCorrected } from './correction.ts';
 import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
-import { noted } from './say.ts';
 import { waitForSlot } from './slot.ts';
 import { initiatorOf } from './status.ts';
 import { buildWith, sayProblem, targetVersion, withHash, type Compared } from './update.ts';

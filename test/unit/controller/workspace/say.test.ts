@@ -1,14 +1,10 @@
 import { expect } from 'chai';
 import type { Condition } from '../../../../src/api/conditions.ts';
 import type { ConnectedFact } from '../../../../src/controller/facts.ts';
+import { noted, type Notes } from '../../../../src/controller/notes.ts';
 import { after, untilWoken, withBackoff, type Rest } from '../../../../src/controller/step.ts';
-import type {
-  Found,
-  Notes,
-  WorkspaceDraft,
-  WorkspaceStep,
-} from '../../../../src/controller/workspace/input.ts';
-import { noted, say, sayStalled, sayWaiting } from '../../../../src/controller/workspace/say.ts';
+import type { Found, WorkspaceDraft, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
+import { say, sayStalled, sayWaiting } from '../../../../src/controller/workspace/say.ts';
 import {
   expectStep,
   messageOf,

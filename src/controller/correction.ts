@@ -1,15 +1,30 @@
-import { timestamp } from '../../api/conditions.ts';
-import { DRIFT_WINDOW_MS } from '../settings.ts';
-import type { Bound, WorkspaceDraft } from './input.ts';
+import { timestamp } from '../api/conditions.ts';
+import { DRIFT_WINDOW_MS, type Settings } from './settings.ts';
+
+/** The part of a status that knows of drift. */
+export interface CorrectedStatus {
+  readonly driftedAt?: string | undefined;
+  readonly corrections?: readonly string[] | undefined;
+}
+
+/** What is decided upon, and the status so far. */
+export interface Corrected<Status extends CorrectedStatus> {
+  readonly input: {
+    readonly object: { readonly status?: CorrectedStatus };
+    readonly now: Date;
+    readonly settings: Settings;
+  };
+  readonly status: Status;
+}
 
 /** When something that somebody changed in Coder is set right. */
-export type Correction =
+export type Correction<Status> =
   /** Now; `status` has it counted, `unsent` is for as long as nothing may be sent. */
-  | { readonly when: 'now'; readonly status: WorkspaceDraft; readonly unsent: WorkspaceDraft }
+  | { readonly when: 'now'; readonly status: Status; readonly unsent: Status }
   /** Not yet; `status` says since when it is waited. */
   | {
       readonly when: 'later';
-      readonly status: WorkspaceDraft;
+      readonly status: Status;
       readonly afterMs: number;
       readonly because: 'cooldown' | 'budget';
     };
@@ -24,11 +39,14 @@ const MOST_REMEMBERED = 32;
  *
  * The times are a wall clock's. One that was set back makes a cooldown longer by its own length at most.
  */
-export function correctionOf({ input, status }: Bound): Correction {
+export function correctionOf<Status extends CorrectedStatus>({
+  input,
+  status,
+}: Corrected<Status>): Correction<Status> {
   const { now, settings } = input;
   const { driftCooldownMs, driftBudget } = settings;
   const driftedAt = input.object.status?.driftedAt ?? timestamp(now);
-  const noticed: WorkspaceDraft = { ...status, driftedAt };
+  const noticed = { ...status, driftedAt };
   const sinceMs = now.getTime() - Date.parse(driftedAt);
   const leftMs = sinceMs < -driftCooldownMs ? 0 : Math.min(driftCooldownMs, driftCooldownMs - sinceMs);
   if (leftMs > 0) return { when: 'later', status: noticed, afterMs: leftMs, because: 'cooldown' };
@@ -52,7 +70,10 @@ export function correctionOf({ input, status }: Bound): Correction {
 }
 
 /** The end of a sentence that says when drift is set right. */
-export function thenCorrected(correction: Extract<Correction, { when: 'later' }>, now: Date): string {
+export function thenCorrected(
+  correction: Extract<Correction<unknown>, { when: 'later' }>,
+  now: Date,
+): string {
   const at = timestamp(new Date(now.getTime() + correction.afterMs));
   return correction.because === 'cooldown'
     ? `it is set right at ${at}`

@@ -1,14 +1,9 @@
 import { expect } from 'chai';
-import type { CoderWorkspaceStatus } from '../../../../src/api/generated.ts';
-import type { Settings } from '../../../../src/controller/settings.ts';
-import {
-  correctionOf,
-  thenCorrected,
-  type Correction,
-} from '../../../../src/controller/workspace/correction.ts';
-import type { ConnectedFact } from '../../../../src/controller/facts.ts';
-import { NOW } from '../../../support/controller-records.ts';
-import { boundInput } from '../../../support/workspace-rules.ts';
+import type { CoderWorkspaceStatus } from '../../../src/api/generated.ts';
+import type { Settings } from '../../../src/controller/settings.ts';
+import { correctionOf, thenCorrected, type Correction } from '../../../src/controller/correction.ts';
+import { NOW } from '../../support/controller-records.ts';
+import { boundInput } from '../../support/workspace-rules.ts';
 
 const MINUTE = 60_000;
 
@@ -20,12 +15,10 @@ function correction(
   status: CoderWorkspaceStatus,
   atMinutes = 0,
   settings: Partial<Settings> = {},
-): Correction {
+): Correction<CoderWorkspaceStatus> {
   const input = boundInput({ status, atMs: atMinutes * MINUTE, settings });
-  return correctionOf({
+  return correctionOf<CoderWorkspaceStatus>({
     input,
-    name: { organization: 'acme', owner: 'ann', workspace: 'dev' },
-    coder: input.facts.connection as ConnectedFact,
     status: { ...input.object.status, driftedAt: undefined },
   });
 }
