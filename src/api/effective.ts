@@ -58,6 +58,6 @@ export function buildTimeoutOf(spec: CoderWorkspaceSpec): number {
 }
 
 /** Whether what somebody changes in Coder is set right again. */
-export function isEnforced(spec: CoderWorkspaceSpec): boolean {
+export function isEnforced(spec: Pick<CoderWorkspaceSpec, 'driftPolicy'>): boolean {
   return spec.driftPolicy !== 'OnChange';
 }

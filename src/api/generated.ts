@@ -89,8 +89,64 @@ export interface CoderTemplateSpec {
   readonly files?: { readonly [key: string]: string } | undefined;
   /** The UUID of a template version that exists in Coder and shall be the active one. */
   readonly versionID?: string | undefined;
+  /** The name that people see in Coder; empty, they see the template's own. Left out, it is not managed. */
+  readonly displayName?: string | undefined;
+  /** What the template is for, as people see it in Coder. Left out, it is not managed. */
+  readonly description?: string | undefined;
+  /** Its icon: a path in Coder, such as /icon/docker.png, or a URL. Empty means none. Left out, it is not managed. */
+  readonly icon?: string | undefined;
+  /** Why no new workspace shall be made from the template: Coder shows it and refuses them. Empty takes it back. Left out, it is not managed. Needs a licence, but for taking it back. */
+  readonly deprecated?: string | undefined;
+  /** Milliseconds after a start until Coder stops a workspace whose user sets nothing else. 0 means never. Left out, it is not managed. */
+  readonly defaultTTLMillis?: number | undefined;
+  /** Milliseconds by which Coder puts that off while a workspace is used. 0 means not at all. Left out, it is not managed. */
+  readonly activityBumpMillis?: number | undefined;
+  /** When Coder stops every workspace once, in the quiet hours of its user. Left out, it is not managed. Needs a licence. */
+  readonly autostopRequirement?:
+    | {
+        /** On these days; an empty list means never. */
+        readonly daysOfWeek: readonly (
+          'Monday' | 'Tuesday' | 'Wednesday' | 'Thursday' | 'Friday' | 'Saturday' | 'Sunday'
+        )[];
+        /** Every so many weeks. Left out, it is 1. */
+        readonly weeks?: number | undefined;
+      }
+    | undefined;
+  /** When Coder may start workspaces by their schedules. Left out, it is not managed. Needs a licence. */
+  readonly autostartRequirement?:
+    | {
+        /** On these days; an empty list means never. */
+        readonly daysOfWeek: readonly (
+          'Monday' | 'Tuesday' | 'Wednesday' | 'Thursday' | 'Friday' | 'Saturday' | 'Sunday'
+        )[];
+      }
+    | undefined;
+  /** Whether users may set a schedule for their workspaces. Left out, it is not managed. False needs a licence. */
+  readonly allowUserAutostart?: boolean | undefined;
+  /** Whether users may set a TTL for their workspaces; else defaultTTLMillis counts. Left out, it is not managed. False needs a licence. */
+  readonly allowUserAutostop?: boolean | undefined;
+  /** Whether users may cancel builds of their workspaces. Left out, it is not managed. */
+  readonly allowUserCancelWorkspaceJobs?: boolean | undefined;
+  /** Milliseconds after a failed build until Coder stops the workspace. 0 means never. Left out, it is not managed. Needs a licence. */
+  readonly failureTTLMillis?: number | undefined;
+  /** Milliseconds without use after which Coder makes a workspace dormant. 0 means never. Left out, it is not managed. Needs a licence. */
+  readonly timeTilDormantMillis?: number | undefined;
+  /** Milliseconds after which Coder deletes a dormant workspace. 0 means never. Left out, it is not managed. Needs a licence. */
+  readonly timeTilDormantAutodeleteMillis?: number | undefined;
+  /** Whether every start takes the active version, for all but those who may change the template. Left out, it is not managed. Needs a licence. */
+  readonly requireActiveVersion?: boolean | undefined;
+  /** With whom users may share ports of their workspaces at most. Left out, it is not managed. Without a licence Coder refuses all but Public. */
+  readonly maxPortShareLevel?: 'Owner' | 'Authenticated' | 'Organization' | 'Public' | undefined;
+  /** Who answers CORS requests to shared ports: Coder (Simple) or the workspace (Passthru). Left out, it is not managed. */
+  readonly corsBehavior?: 'Simple' | 'Passthru' | undefined;
+  /** Whether people get the former form for parameters. Left out, it is not managed. */
+  readonly useClassicParameterFlow?: boolean | undefined;
+  /** What happens when somebody changes in Coder a setting that this object wishes. Enforce (effective when left out) sets it right again after a while, a few times an hour. OnChange carries each wish out once, and after that only reports. The active version is not set back by either. */
+  readonly driftPolicy?: 'Enforce' | 'OnChange' | undefined;
   /** What deleting this object does to the template in Coder. Left out, it is Delete for a template that the operator created, and Retain for every other. Delete never removes a template that the operator did not create. */
   readonly deletionPolicy?: 'Delete' | 'Retain' | undefined;
+  /** While true nothing in Coder is changed on behalf of this object, its deletion included. It is still looked at. */
+  readonly suspend?: boolean | undefined;
 }
 
 /** What the operator last saw. Only the operator writes it. */
@@ -171,6 +227,76 @@ export interface CoderTemplateStatus {
         readonly useClassicParameterFlow?: boolean | undefined;
       }
     | undefined;
+  /** The wishes of spec that were last carried out, by which a new wish is told from a change in Coder. */
+  readonly applied?:
+    | {
+        /** As in spec. */
+        readonly displayName?: string | undefined;
+        /** As in spec. */
+        readonly description?: string | undefined;
+        /** As in spec. */
+        readonly icon?: string | undefined;
+        /** As in spec. */
+        readonly deprecated?: string | undefined;
+        /** As in spec. */
+        readonly defaultTTLMillis?: number | undefined;
+        /** As in spec. */
+        readonly activityBumpMillis?: number | undefined;
+        /** As in spec. */
+        readonly autostopRequirement?:
+          | {
+              /** As in spec. */
+              readonly daysOfWeek?: readonly string[] | undefined;
+              /** As in spec. */
+              readonly weeks?: number | undefined;
+            }
+          | undefined;
+        /** As in spec. */
+        readonly autostartRequirement?:
+          | {
+              /** As in spec. */
+              readonly daysOfWeek?: readonly string[] | undefined;
+            }
+          | undefined;
+        /** As in spec. */
+        readonly allowUserAutostart?: boolean | undefined;
+        /** As in spec. */
+        readonly allowUserAutostop?: boolean | undefined;
+        /** As in spec. */
+        readonly allowUserCancelWorkspaceJobs?: boolean | undefined;
+        /** As in spec. */
+        readonly failureTTLMillis?: number | undefined;
+        /** As in spec. */
+        readonly timeTilDormantMillis?: number | undefined;
+        /** As in spec. */
+        readonly timeTilDormantAutodeleteMillis?: number | undefined;
+        /** As in spec. */
+        readonly requireActiveVersion?: boolean | undefined;
+        /** As in spec. */
+        readonly maxPortShareLevel?: string | undefined;
+        /** As in spec. */
+        readonly corsBehavior?: string | undefined;
+        /** As in spec. */
+        readonly useClassicParameterFlow?: boolean | undefined;
+        /** Fields that Coder took without an error and without effect. */
+        readonly notHonoured?: readonly string[] | undefined;
+        /** The value of the annotation coder.com/reconcile-requested-at that they were carried out for. */
+        readonly request?: string | undefined;
+      }
+    | undefined;
+  /** Settings that Coder refused, as long as the wish stays the same. */
+  readonly refusals?:
+    | readonly {
+        /** The field of spec. */
+        readonly field: string;
+        /** Why, as Coder says it. */
+        readonly message: string;
+      }[]
+    | undefined;
+  /** Since when Coder differs from a wish that will be set right. */
+  readonly driftedAt?: string | undefined;
+  /** When the operator set something right in the last hour. */
+  readonly corrections?: readonly string[] | undefined;
   /** UUID of the version with which contentHash was made active. */
   readonly contentVersionID?: string | undefined;
   /** A version that is being imported, or whose import failed. */
@@ -207,11 +333,13 @@ export interface CoderTemplateStatus {
         readonly target?: string | undefined;
         /** The newest build before it. */
         readonly afterBuildNumber?: number | undefined;
+        /** The settings that are sent, with commas between them. */
+        readonly value?: string | undefined;
       }
     | undefined;
   /** The last value of the annotation coder.com/reconcile-requested-at that was acted upon. */
   readonly lastHandledReconcileAt?: string | undefined;
-  /** Ready and Synced always; Reconciling, Stalled and Drifted only while they are true. */
+  /** Ready and Synced always; Reconciling, Stalled, Suspended and Drifted only while they are true. */
   readonly conditions?:
     | readonly {
         /** Name of the condition. */

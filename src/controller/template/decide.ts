@@ -1,5 +1,5 @@
 import { deletionOf } from '../../api/effective.ts';
-import { finalizers } from '../../api/kinds.ts';
+import { finalizers, type PendingOperation } from '../../api/kinds.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import {
@@ -11,15 +11,16 @@ import {
   stalled,
   suspensionOf,
   unboundStatus,
-  unlessSuspended,
 } from '../report.ts';
+import { noNotes } from '../notes.ts';
 import { settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
 import { contentOf, type Content } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
-import type { Bound, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
+import type { Bound, Found, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
 import { createTemplate, promote } from './operations.ts';
+import { appliedOf, decideSettings, fieldsOf, SET, settled, unsettled } from './setters.ts';
 import { hasPendingWork, observedStatus } from './status.ts';
 import { upToDate } from './uptodate.ts';
 
@@ -28,11 +29,7 @@ import { upToDate } from './uptodate.ts';
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideTemplate(input: TemplateInput): TemplateStep {
-  const suspended = suspensionOf(undefined, input.facts.connection);
-  const step = decide({ ...input, suspended });
-  return step.do === 'write'
-    ? unlessSuspended({ ...input, suspended }, step, input.object.status ?? {})
-    : step;
+  return decide({ ...input, suspended: suspensionOf(input.object.spec.suspend, input.facts.connection) });
 }
 
 function decide(input: TemplateInput): TemplateStep {
@@ -44,7 +41,7 @@ function decide(input: TemplateInput): TemplateStep {
   const bound: Bound = { input, name: beginning.name, coder: beginning.coder, status };
   if (beginning.then === 'rebind') return decideUnbound({ ...bound, status: unboundStatus(status) });
   if (status.pendingOperation !== undefined) return settle(bound);
-  return waitForImport(bound) ?? goOnWith(bound);
+  return goOnWith(bound);
 }
 
 /**
@@ -98,16 +95,41 @@ function settle(bound: Bound): TemplateStep {
       const record = facts.templateByName.value;
       // The version was ours alone, so a template that stands on it is ours.
       const origin = record.activeVersionID === pending.target ? 'Created' : 'Adopted';
-      return decideFound({ ...next, status: { ...cleared, id: record.id, origin } }, record);
+      return decideFound({ ...next, status: { ...cleared, id: record.id, origin } }, record, true);
     }
+    case SET:
+      return settleSettings(next, pending, leftMs) ?? waitOrGoOn();
     default:
       // Promoting twice is harmless: what is there decides.
       return facts.template?.fresh === true ? goOn() : { do: 'read', fact: 'freshTemplate' };
   }
 }
 
+/** What came of settings that were announced; undefined while that is open. */
+function settleSettings(next: Bound, pending: PendingOperation, leftMs: number): TemplateStep | undefined {
+  const { input, status } = next;
+  const sighting = input.facts.template;
+  if (sighting?.fresh !== true) return { do: 'read', fact: 'freshTemplate' };
+  if (sighting.seen !== 'found') return decideBound(next);
+  const fields = fieldsOf(pending);
+  const isAnswered = input.isAnswered === true;
+  const known = settled(status, fields, sighting.value, isAnswered);
+  if (known === undefined) {
+    if (leftMs > 0) return undefined;
+    return decideBound({ ...next, status: unsettled(status, fields, sighting.value) });
+  }
+  const step = decideBound({ ...next, status: known });
+  return step.do === 'write' && isAnswered ? writtenDown(input, known) : step;
+}
+
+/** A pass sends one thing. What settings came to is known now only, so it is written down before the next is sent. */
+function writtenDown(input: TemplateInput, status: TemplateDraft): TemplateStep {
+  const message = 'Coder has taken the settings; there is more to do';
+  return reconciling(input, status, { reason: 'Progressing', message }, after(1));
+}
+
 function goOnWith(bound: Bound): TemplateStep {
-  return bound.status.id === undefined ? decideUnbound(bound) : decideBound(bound);
+  return bound.status.id === undefined ? (waitForImport(bound) ?? decideUnbound(bound)) : decideBound(bound);
 }
 
 /** Coder's object is not known yet: the name finds it once. */
@@ -121,6 +143,7 @@ function decideUnbound(bound: Bound): TemplateStep {
     return decideFound(
       { ...bound, status: { ...status, id: sighting.value.id, origin: 'Adopted' } },
       sighting.value,
+      sighting.fresh,
     );
   }
   const content = contentOf(input.object.spec, status);
@@ -149,6 +172,7 @@ function decideUnbound(bound: Bound): TemplateStep {
     );
   }
   const wantsFinalizer =
+    input.suspended === undefined &&
     deletionOf(input.object.spec.deletionPolicy, 'Created', bound.coder.adoptedDeletion).policy === 'Delete';
   if (wantsFinalizer && input.object.metadata.finalizers?.includes(finalizers.template) !== true) {
     return { do: 'finalizer', present: true };
@@ -175,6 +199,7 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
       origin: 'Adopted',
       lastHandledReconcileAt,
       activeVersion: active,
+      applied: appliedOf(object.spec, lastHandledReconcileAt),
       ...(content === undefined
         ? {}
         : { contentHash: content.key, contentVersionID: record.activeVersionID }),
@@ -183,7 +208,9 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
     coder,
   );
   const handled = { ...input, object: { ...object, status: { lastHandledReconcileAt } } };
-  const step = upToDate({ input: handled, name, coder, status }, record, content);
+  const found = { input: { ...handled, notes: noNotes }, name, coder, status, record, fresh: true };
+  const set = decideSettings(found);
+  const step = 'do' in set ? set : upToDate(set, record, content);
   return step.do === 'report' ? { ...step, rest: after(1) } : step;
 }
 
@@ -192,7 +219,7 @@ function decideBound(bound: Bound): TemplateStep {
   const { input, status, name } = bound;
   const sighting = input.facts.template;
   if (sighting === undefined) return { do: 'read', fact: 'template' };
-  if (sighting.seen === 'found') return decideFound(bound, sighting.value);
+  if (sighting.seen === 'found') return decideFound(bound, sighting.value, sighting.fresh);
 
   const requested = newRequest(input);
   if (requested !== undefined) {
@@ -210,7 +237,7 @@ function decideBound(bound: Bound): TemplateStep {
 }
 
 /** The template is there. */
-function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
+function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): TemplateStep {
   const { input, coder } = bound;
   const { spec, metadata } = input.object;
   const status = observedStatus(bound.status, record, coder);
@@ -232,14 +259,20 @@ function decideFound(bound: Bound, record: TemplateRecord): TemplateStep {
       ? input.facts.activeVersionName.name
       : undefined;
   if (known === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
-  const next: Bound = {
+  const found: Found = {
     ...bound,
-    status: { ...status, activeVersion: { id: record.activeVersionID, name: known ?? read } },
+    input: { ...input, notes: { drifts: [], event: overruledWarning(input, choice.overruled, 'template') } },
+    status: {
+      ...status,
+      activeVersion: { id: record.activeVersionID, name: known ?? read },
+      // Whether a wish is still open is to be told afresh at every look.
+      driftedAt: undefined,
+    },
+    record,
+    fresh,
   };
-
-  const step = decideContent(next, record);
-  const event = step.do === 'report' ? overruledWarning(input, choice.overruled, 'template') : undefined;
-  return step.do !== 'report' || step.event !== undefined || event === undefined ? step : { ...step, event };
+  const set = decideSettings(found);
+  return 'do' in set ? set : (waitForImport(set) ?? decideContent(set, record));
 }
 
 function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {

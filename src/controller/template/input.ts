@@ -2,10 +2,11 @@ import type { CoderTemplateStatus } from '../../api/generated.ts';
 import type { CoderTemplate } from '../../api/kinds.ts';
 import type { TemplateName } from '../../api/names.ts';
 import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
+import type { Notes } from '../notes.ts';
 import type { CommonInput } from '../report.ts';
 import type { Settings } from '../settings.ts';
 import type { Step } from '../step.ts';
-import type { TemplateSettings } from './settings.ts';
+import type { SettingField, TemplateSettings } from './settings.ts';
 
 /** What the operator remembers of a template in Coder. */
 export interface TemplateRecord {
@@ -51,8 +52,8 @@ export interface TemplateFacts {
   readonly claimedBy: (templateID: string) => string | undefined;
   /** Whether any other object is bound to this UUID. */
   readonly isClaimedByAnother: (templateID: string) => boolean;
-  readonly templateByName?: TimedSighting<TemplateRecord>;
-  readonly template?: TimedSighting<TemplateRecord>;
+  readonly templateByName?: TimedSighting<TemplateRecord> | undefined;
+  readonly template?: TimedSighting<TemplateRecord> | undefined;
   /** The organization's UUID; undefined inside when Coder shows none of that name. */
   readonly organization?: { readonly id: string | undefined };
   readonly version?: { readonly id: string; readonly version: VersionRecord | undefined };
@@ -67,6 +68,10 @@ export interface TemplateFacts {
 export interface TemplateInput {
   /** Why nothing in Coder may be changed now; the rules find it out. */
   readonly suspended?: CommonInput<TemplateDraft>['suspended'];
+  /** What is to be said of a template that is there, whatever else is decided. */
+  readonly notes?: Notes | undefined;
+  /** Coder has said yes to the settings that are announced; what it makes of them is to be read. */
+  readonly isAnswered?: boolean;
   readonly object: CoderTemplate;
   readonly facts: TemplateFacts;
   /** How long this process has known of the status' open operation, in milliseconds. */
@@ -90,6 +95,13 @@ export type TemplateOperation =
       readonly name: string;
       readonly versionID: string;
     }
+  | {
+      readonly type: 'SetSettings';
+      readonly templateID: string;
+      readonly fields: readonly SettingField[];
+      /** All settings, since Coder resets what is left out. */
+      readonly settings: TemplateSettings;
+    }
   | { readonly type: 'Promote'; readonly templateID: string; readonly versionID: string }
   | { readonly type: 'Delete'; readonly templateID: string };
 
@@ -103,4 +115,12 @@ export interface Bound {
   readonly coder: ConnectedFact;
   /** The status so far; rules hand on a changed copy. */
   readonly status: TemplateDraft;
+}
+
+/** The input once the template is known too. */
+export interface Found extends Bound {
+  readonly input: TemplateInput & { readonly notes: Notes };
+  readonly record: TemplateRecord;
+  /** Whether the record was read in this pass. */
+  readonly fresh: boolean;
 }

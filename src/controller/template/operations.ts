@@ -1,4 +1,4 @@
-import { newRequest, synced, withVerdict } from '../report.ts';
+import { newRequest, synced, unlessSuspended, withVerdict } from '../report.ts';
 import type {
   Bound,
   TemplateDraft,
@@ -43,18 +43,22 @@ export function announced(
   // What is remembered may be of a template that is not there any more: look before anything is sent.
   const { template } = input.facts;
   if (template?.seen === 'found' && !template.fresh) return { do: 'read', fact: 'freshTemplate' };
-  return {
-    do: 'write',
-    operation,
-    status: withVerdict(
-      input,
-      { ...status, lastHandledReconcileAt: newRequest(input) ?? status.lastHandledReconcileAt },
-      {
-        ready: { status: 'False', ...doing },
-        synced,
-        reconciling: { reason: 'Progressing', message: doing.message },
-      },
-    ),
-    event: { type: 'Normal', ...doing },
-  };
+  return unlessSuspended(
+    input,
+    {
+      do: 'write',
+      operation,
+      status: withVerdict(
+        input,
+        { ...status, lastHandledReconcileAt: newRequest(input) ?? status.lastHandledReconcileAt },
+        {
+          ready: { status: 'False', ...doing },
+          synced,
+          reconciling: { reason: 'Progressing', message: doing.message },
+        },
+      ),
+      event: { type: 'Normal', ...doing },
+    },
+    bound.status,
+  );
 }

@@ -1,6 +1,7 @@
-import { cut, timestamp } from '../../api/conditions.ts';
-import type { CoderError } from '../../coder/errors.ts';
+import { cut, shorten, timestamp } from '../../api/conditions.ts';
+import type { CoderError, CoderErrorKind } from '../../coder/errors.ts';
 import { failureOf } from '../failure.ts';
+import { forgotten, withRefusal } from '../wishes.ts';
 import type {
   TemplateDraft,
   TemplateInput,
@@ -8,6 +9,17 @@ import type {
   TemplateRecord,
   VersionRecord,
 } from './input.ts';
+import { SET } from './setters.ts';
+import { settingNamed, type SettingField } from './settings.ts';
+
+/**
+ * The input after settings that Coder took. What it makes of them is to be read, so the operation stays open until the
+ * next look: the same rules settle it that settle one whose answer was lost.
+ */
+export function afterAnswer(input: TemplateInput): TemplateInput {
+  const facts = { ...input.facts, template: undefined, templateByName: undefined };
+  return { ...input, facts, isAnswered: true };
+}
 
 /** What Coder made of an operation. */
 export type TemplateOutcome =
@@ -91,6 +103,7 @@ export function afterFailure(
   const status = input.object.status ?? {};
   if (error.unclear) return status;
   const cleared: TemplateDraft = { ...status, pendingOperation: undefined };
+  if (operation.type === SET) return afterRefusal(cleared, operation.fields, error);
   const isRefused = operation.type === 'CreateVersion' && failureOf(error).cause.reason === 'RefusedByCoder';
   if (!isRefused || status.pendingVersion === undefined) return cleared;
   const pendingVersion = {
@@ -101,5 +114,34 @@ export function afterFailure(
   return { ...cleared, pendingVersion };
 }
 
+/** Answers to settings that another try would only get again. */
+const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict']);
+
+/**
+ * Settings that were sent and not taken. Coder refuses all for the sake of one: those that it names are refused, or all
+ * when it names none, and the others are to be sent again without them.
+ */
+function afterRefusal(
+  status: TemplateDraft,
+  fields: readonly SettingField[],
+  error: CoderError,
+): TemplateDraft {
+  if (!REFUSALS.has(error.kind)) return fields.reduce((draft, field) => forgotten(draft, field), status);
+  const { validations } = error;
+  const whole =
+    validations.length > 0
+      ? validations.map(({ field, detail }) => `${field}: ${detail}`).join('; ')
+      : (error.coderMessage ?? error.message);
+  const faults = new Map(validations.map(({ field, detail }) => [settingNamed(field), detail]));
+  const isNamed = fields.some((field) => faults.has(field));
+  return fields.reduce((draft, field) => {
+    if (isNamed && !faults.has(field)) return forgotten(draft, field);
+    const why = faults.get(field) ?? whole;
+    return withRefusal(draft, field, draft.applied?.[field], shorten(why, LONGEST_REFUSAL));
+  }, status);
+}
+
 /** Longest error that a status keeps, in characters. */
 const LONGEST_ERROR = 1000;
+/** The same for each setting. */
+const LONGEST_REFUSAL = 256;

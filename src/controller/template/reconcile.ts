@@ -5,7 +5,14 @@ import { archiveOf } from '../../coder/archive.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
 import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
-import { isBeingUninstalled, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
+import {
+  assertMaySend,
+  isBeingUninstalled,
+  isTooEarly,
+  liveConnection,
+  passContext,
+  type Context,
+} from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
@@ -23,8 +30,10 @@ import type {
   TemplateRecord,
   VersionRecord,
 } from './input.ts';
-import { afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
+import { afterAnswer, afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
 import { templateRecordOf, versionRecordOf } from './records.ts';
+import { SET } from './setters.ts';
+import { bodyOf } from './settings.ts';
 import { hasPendingWork } from './status.ts';
 
 export interface TemplateReconcilerOptions {
@@ -74,9 +83,15 @@ export class TemplateReconciler {
         ...before,
         facts: { ...before.facts, ...(await this.#read(before, fact)) },
       }),
-      perform: async (before, operation) =>
-        afterSuccess(before, operation, await this.#perform(before, operation)),
-      announce: (operation) => ({ type: operation.type, target: targetOf(operation) }),
+      perform: async (before, operation) => {
+        const outcome = await this.#perform(before, operation);
+        return outcome === undefined ? afterAnswer(before) : afterSuccess(before, operation, outcome);
+      },
+      announce: (operation) => ({
+        type: operation.type,
+        target: targetOf(operation),
+        ...(operation.type === SET ? { value: operation.fields.join(',') } : {}),
+      }),
       onFailure: (before, operation, error) => {
         context.connections.suspect(namespace, error);
         const status =
@@ -201,8 +216,10 @@ export class TemplateReconciler {
    * No signal goes along: what was begun is brought to its end, also while the process is being stopped. The lease is
    * looked at once more after all waiting.
    */
-  async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
-    const { logger, clock, assertLeading: beforeSend } = this.#options.context;
+  async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome | undefined> {
+    const { context } = this.#options;
+    const { logger, clock } = context;
+    const beforeSend = (): void => assertMaySend(context, input.object.metadata.namespace ?? '');
     const { client, observer } = liveConnection(this.#options.context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
@@ -233,6 +250,9 @@ export class TemplateReconciler {
         observer.learnTemplate(template, clock.monotonic());
         return { type: 'CreateTemplate', template };
       }
+      case SET:
+        await client.updateTemplate(operation.templateID, bodyOf(operation.settings), { beforeSend });
+        return undefined;
       case 'Promote': {
         await client.promoteTemplateVersion(operation.templateID, operation.versionID, { beforeSend });
         const known = observer.template(operation.templateID);
@@ -255,6 +275,7 @@ function targetOf(operation: TemplateOperation): string {
     case 'CreateTemplate':
     case 'Promote':
       return operation.versionID;
+    case SET:
     case 'Delete':
       return operation.templateID;
   }

@@ -94,6 +94,28 @@ export function bodyOf(settings: TemplateSettings): UpdateTemplateRequest {
   };
 }
 
+/** The wish for a setting, in the form in which Coder's are held; undefined for none. */
+export function wishOf<Field extends SettingField>(
+  spec: Pick<TemplateSettings, Field>,
+  field: Field,
+): TemplateSettings[Field] {
+  const wish: unknown = spec[field];
+  if (typeof wish !== 'object' || wish === null) return spec[field];
+  const { daysOfWeek = [], weeks = 1 } = wish as NonNullable<TemplateSettings['autostopRequirement']>;
+  const requirement = {
+    daysOfWeek: inOrder(daysOfWeek),
+    ...(field === 'autostopRequirement' ? { weeks } : {}),
+  };
+  return requirement as TemplateSettings[Field];
+}
+
+/** The setting that Coder means by the name of a field that it refuses. */
+export function settingNamed(name: string): SettingField | undefined {
+  // The only one whose name is another one there.
+  if (name === 'max_port_sharing_level') return 'maxPortShareLevel';
+  return SETTING_FIELDS.find((field) => name === NAMES[field] || name.startsWith(`${NAMES[field]}.`));
+}
+
 /** As a status can hold it: somebody may have written more into Coder than a spec takes. */
 export function shortened(settings: TemplateSettings): TemplateSettings {
   const short = (text: string | undefined, most: number): string | undefined => text && cut(text, most);

@@ -28,6 +28,7 @@ export function hasPendingWork(input: TemplateInput): boolean {
     status.observedGeneration !== metadata.generation ||
     status.pendingOperation !== undefined ||
     status.pendingVersion !== undefined ||
+    status.driftedAt !== undefined ||
     newRequest(input) !== undefined
   );
 }

@@ -1,4 +1,4 @@
-import { findCondition, type Verdict } from '../../api/conditions.ts';
+import type { Verdict } from '../../api/conditions.ts';
 import { sameName } from '../../api/names.ts';
 import { newRequest, report, synced } from '../report.ts';
 import { untilWoken, type StepEvent } from '../step.ts';
@@ -37,14 +37,7 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
           message: `In Coder the template is now ${record.organizationName}/${record.name}`,
         }
       : undefined;
-  const told = findCondition(input.object.status?.conditions, 'Drifted')?.message;
-  const event: StepEvent | undefined = changed
-    ? told === message
-      ? undefined
-      : { type: 'Normal', reason: 'ActiveVersionChanged', message }
-    : isNew
-      ? { type: 'Normal', reason: 'UpToDate', message }
-      : undefined;
+  const event: StepEvent | undefined = isNew ? { type: 'Normal', reason: 'UpToDate', message } : undefined;
   return report(
     input,
     status,

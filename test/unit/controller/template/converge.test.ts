@@ -29,6 +29,19 @@ const ACTIONS = {
   'the second files': (w) => w.kube.apply((s) => ({ ...s, files: FILES[1], versionID: undefined })),
   'no content': (w) => w.kube.apply((s) => ({ ...s, files: undefined, versionID: undefined })),
   'a version that exists': (w) => w.kube.apply((s) => ({ ...s, files: undefined, versionID: anyVersion(w) })),
+  'settings that Coder heeds': (w) =>
+    w.kube.apply((s) => ({ ...s, icon: '/icon/docker.png', defaultTTLMillis: 60_000 })),
+  'other ones': (w) => w.kube.apply((s) => ({ ...s, icon: '', allowUserCancelWorkspaceJobs: true })),
+  'one that it does not heed': (w) => w.kube.apply((s) => ({ ...s, deprecated: 'old' })),
+  'one that it refuses': (w) => w.kube.apply((s) => ({ ...s, maxPortShareLevel: 'Owner' })),
+  'no settings': (w) =>
+    w.kube.apply(({ files, versionID, deletionPolicy }) => ({ files, versionID, deletionPolicy })),
+  'driftPolicy: OnChange': (w) => w.kube.apply((s) => ({ ...s, driftPolicy: 'OnChange' })),
+  'suspend: true': (w) => w.kube.apply((s) => ({ ...s, suspend: true })),
+  'suspend: false': (w) => w.kube.apply((s) => ({ ...s, suspend: false })),
+  'somebody changes settings': (w) =>
+    w.coder.changeTemplates({ icon: '/icon/other.png', default_ttl_ms: 3_600_000, description: 'theirs' }),
+  'somebody looks': (w) => w.clock.advance(600_000),
   'deletionPolicy: Retain': (w) => w.kube.apply((s) => ({ ...s, deletionPolicy: 'Retain' })),
   'a person asks again': (w) => w.kube.annotate(annotations.reconcileRequestedAt, `at ${w.clock.now()}`),
   'the status is lost': (w) => w.kube.loseStatus(),
@@ -45,6 +58,13 @@ const FAULTS: readonly Action[] = [
   'the process dies',
   '3 s pass',
   '40 s pass',
+];
+const SETTINGS: readonly Action[] = [
+  'settings that Coder heeds',
+  'other ones',
+  'one that it does not heed',
+  'one that it refuses',
+  'somebody changes settings',
 ];
 const WISHES: readonly Action[] = ['the first files', 'the second files'];
 
@@ -75,6 +95,9 @@ function watchRequests(w: TemplateWorld): void {
     const isHeld = object?.metadata.finalizers?.includes(finalizers.template) === true;
     if (what === 'createTemplate' && object?.spec.deletionPolicy !== 'Retain') {
       expect(isHeld, `held before it is made: ${told}`).to.equal(true);
+    }
+    if (what === 'updateTemplate') {
+      expect(object?.spec.suspend, `nothing while suspended: ${told}`).to.not.equal(true);
     }
     if (what === 'deleteTemplate') {
       expect(object?.status?.origin, `only what was created is deleted: ${told}`).to.equal('Created');
@@ -152,6 +175,45 @@ describe('a template, whatever happens', () => {
     await fc.assert(
       fc.asyncProperty(others, async (script) => {
         const w = templateWorld();
+        await quiesce(w);
+        const before = w.coder.landed.length;
+        await play(w, script);
+        expect(w.coder.landed.slice(before)).to.deep.equal([]);
+      }),
+      { numRuns: runs(1 / 12) },
+    );
+  });
+
+  it('ends with the wished settings, and leaves those that are not managed to others', async () => {
+    await fc.assert(
+      fc.asyncProperty(scripts([...FAULTS, ...SETTINGS, 'the first files']), async (script) => {
+        const w = templateWorld();
+        await play(w, [...script, 'settings that Coder heeds']);
+        const [template] = w.coder.presentTemplates;
+        expect(template).to.include({
+          icon: '/icon/docker.png',
+          default_ttl_ms: 60_000,
+          deprecation_message: '',
+        });
+        const isTouched = script.includes('somebody changes settings') && template?.description !== '';
+        expect(template?.description).to.equal(isTouched ? 'theirs' : '');
+        const { applied, observed, refusals } = w.kube.object?.status ?? {};
+        const { deprecated, maxPortShareLevel } = w.kube.object?.spec ?? {};
+        expect(observed).to.include({ icon: '/icon/docker.png', defaultTTLMillis: 60_000 });
+        expect(applied?.notHonoured).to.deep.equal(deprecated === undefined ? undefined : ['deprecated']);
+        expect(refusals?.map((r) => r.field)).to.deep.equal(
+          maxPortShareLevel === undefined ? undefined : ['maxPortShareLevel'],
+        );
+      }),
+      { numRuns: runs(1 / 6) },
+    );
+  });
+
+  it('leaves what somebody changed under OnChange', async () => {
+    const others = scripts(['somebody changes settings', 'the process dies', '40 s pass', 'somebody looks']);
+    await fc.assert(
+      fc.asyncProperty(others, async (script) => {
+        const w = templateWorld({ files: FILES[0], icon: '/icon/docker.png', driftPolicy: 'OnChange' });
         await quiesce(w);
         const before = w.coder.landed.length;
         await play(w, script);

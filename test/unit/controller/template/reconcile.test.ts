@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import sinon from 'sinon';
 import { annotations } from '../../../../src/api/kinds.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
 import { OWNER } from '../../../support/controller-coder.ts';
@@ -141,6 +142,173 @@ describe('TemplateReconciler', () => {
     expect(w.kube.object?.status?.origin).to.equal('Adopted');
     expect(w.kube.object?.metadata.finalizers ?? []).to.deep.equal([]);
     expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
+  });
+
+  describe('settings', () => {
+    const spec = { files: { 'main.tf': '# one' }, displayName: 'Docker', defaultTTLMillis: 60_000 };
+
+    it('are set once the template is there, and not again', async () => {
+      const w = world(spec);
+      await ready(w);
+      expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate', 'updateTemplate']);
+      expect(w.coder.presentTemplates[0]).to.include({ display_name: 'Docker', default_ttl_ms: 60_000 });
+      expect(shown(w.kube.object?.status)).to.deep.equal([
+        'Ready=True/UpToDate',
+        'Synced=True/SyncSucceeded',
+      ]);
+      w.restart();
+      await w.clock.advance(3_600_000);
+      await w.settle();
+      expect(landed(w)).to.have.length(3);
+    });
+
+    it('cost no request while nothing changes', async () => {
+      const w = world(spec);
+      await ready(w);
+      // The whole look of a new process.
+      w.restart();
+      await w.pass();
+      const reading = sinon.spy(w.coder, 'template');
+      await w.pass();
+      expect(reading.callCount).to.equal(0);
+    });
+
+    it('leave those of somebody else as they are', async () => {
+      const w = world(spec);
+      await ready(w);
+      w.coder.changeTemplates({ description: 'theirs', activity_bump_ms: 120_000, icon: '/theirs.png' });
+      w.kube.apply((s) => ({ ...s, displayName: 'Podman' }));
+      await w.settle();
+      expect(w.coder.presentTemplates[0]).to.include({
+        display_name: 'Podman',
+        description: 'theirs',
+        activity_bump_ms: 120_000,
+        icon: '/theirs.png',
+        default_ttl_ms: 60_000,
+        allow_user_autostart: true,
+      });
+    });
+
+    it('without a licence are told and not sent again; with one, when a person asks', async () => {
+      const w = world({ ...spec, deprecated: 'use podman', allowUserAutostop: false });
+      await ready(w);
+      expect(w.kube.object?.status?.applied?.notHonoured).to.deep.equal(['deprecated', 'allowUserAutostop']);
+      expect(shown(w.kube.object?.status)).to.deep.equal([
+        'Ready=True/UpToDate',
+        'Synced=True/SyncSucceeded',
+        'Drifted=True/SettingsNotHonoured',
+      ]);
+      for (let i = 0; i < 10; i++) {
+        await w.clock.advance(600_000);
+        await w.settle();
+      }
+      expect(landed(w)).to.have.length(3);
+      w.coder.license();
+      w.kube.annotate(annotations.reconcileRequestedAt, 'licensed');
+      await w.settle();
+      expect(w.coder.presentTemplates[0]).to.include({
+        deprecated: true,
+        deprecation_message: 'use podman',
+        allow_user_autostop: false,
+      });
+      expect(shown(w.kube.object?.status)).to.not.include('Drifted=True/SettingsNotHonoured');
+      w.kube.apply((s) => ({ ...s, deprecated: '' }));
+      await w.settle();
+      expect(w.coder.presentTemplates[0]).to.include({ deprecated: false, deprecation_message: '' });
+    });
+
+    it('that Coder refuses keep neither the others nor the content back', async () => {
+      const w = world({ ...spec, maxPortShareLevel: 'Owner' });
+      await ready(w);
+      expect(w.coder.presentTemplates[0]).to.include({
+        display_name: 'Docker',
+        max_port_share_level: 'public',
+      });
+      expect(shown(w.kube.object?.status)).to.include('Stalled=True/RefusedByCoder');
+      expect(w.kube.object?.status?.refusals?.map(({ field }) => field)).to.deep.equal(['maxPortShareLevel']);
+      w.kube.apply((s) => ({ ...s, files: { 'main.tf': '# two' } }));
+      await ready(w);
+      expect(landed(w).slice(-2)).to.deep.equal(['createVersion', 'promote']);
+    });
+
+    it('are set while an import is under way', async () => {
+      const w = world(spec);
+      await ready(w);
+      w.kube.apply((s) => ({ ...s, files: { 'main.tf': '# two' } }));
+      await w.settle();
+      w.kube.apply((s) => ({ ...s, displayName: 'Podman' }));
+      await w.settle();
+      expect(w.coder.presentTemplates[0]).to.include({ display_name: 'Podman' });
+      expect(shown(w.kube.object?.status)).to.include('Reconciling=True/WaitingForImport');
+    });
+
+    it('that somebody changed are set right after the cooldown, within the budget', async () => {
+      const w = world(spec);
+      await ready(w);
+      for (let i = 0; i < 5; i++) {
+        w.coder.changeTemplates({ display_name: `Theirs ${i}` });
+        w.restart();
+        await w.settle();
+        expect(shown(w.kube.object?.status)).to.include('Drifted=True/SettingsChanged');
+        await w.clock.advance(SETTINGS.driftCooldownMs);
+        await w.settle();
+      }
+      expect(landed(w).filter((what) => what === 'updateTemplate')).to.have.length(1 + SETTINGS.driftBudget);
+      expect(w.events.map(({ type, reason }) => `${type} ${reason}`)).to.include('Warning SettingsChanged');
+    });
+
+    for (const fate of ['lost', 'answer lost', 'late'] as const) {
+      it(`are brought there when the request has the fate "${fate}"`, async () => {
+        const w = world();
+        await ready(w);
+        w.kube.apply(() => spec);
+        w.coder.fate = fate;
+        await w.settle();
+        await w.clock.advance(40_000);
+        w.restart();
+        await w.settle();
+        await w.clock.advance(40_000);
+        await w.settle();
+        expect(w.coder.presentTemplates[0]).to.include({ display_name: 'Docker', default_ttl_ms: 60_000 });
+        expect(shown(w.kube.object?.status)).to.deep.equal([
+          'Ready=True/UpToDate',
+          'Synced=True/SyncSucceeded',
+        ]);
+      });
+    }
+
+    it('count as carried out when the status is lost', async () => {
+      const w = world({ ...spec, driftPolicy: 'OnChange' });
+      await ready(w);
+      w.coder.changeTemplates({ display_name: 'Theirs' });
+      w.kube.loseStatus();
+      w.restart();
+      await w.settle();
+      expect(landed(w)).to.have.length(3);
+      expect(shown(w.kube.object?.status)).to.include('Drifted=True/SettingsChanged');
+    });
+
+    it('of a template that is taken over are set, and its content is left', async () => {
+      const w = world({ displayName: 'Docker' });
+      w.coder.addTemplate();
+      await w.settle();
+      expect(landed(w)).to.deep.equal(['updateTemplate']);
+      expect(w.kube.object?.status?.origin).to.equal('Adopted');
+    });
+
+    it('are left while the object is suspended, and so is everything', async () => {
+      const w = world({ ...spec, suspend: true });
+      await ready(w);
+      expect(landed(w)).to.deep.equal([]);
+      expect(w.kube.object?.metadata.finalizers ?? []).to.deep.equal([]);
+      expect(shown(w.kube.object?.status)).to.include.members([
+        'Ready=False/Suspended',
+        'Suspended=True/SuspendedBySpec',
+      ]);
+      w.kube.apply((s) => ({ ...s, suspend: false }));
+      await ready(w);
+      expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate', 'updateTemplate']);
+    });
   });
 
   it('at rest keeps saying what was true while Coder cannot be read', async () => {
