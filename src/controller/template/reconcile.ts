@@ -5,7 +5,14 @@ import { archiveOf } from '../../coder/archive.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
 import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
-import { isBeingUninstalled, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
+import {
+  assertMaySend,
+  isBeingUninstalled,
+  isTooEarly,
+  liveConnection,
+  passContext,
+  type Context,
+} from '../context.ts';
 import type { LiveConnection } from '../connections.ts';
 import type { TimedSighting } from '../facts.ts';
 import { reportFailure } from '../failure.ts';
@@ -202,8 +209,10 @@ export class TemplateReconciler {
    * looked at once more after all waiting.
    */
   async #perform(input: TemplateInput, operation: TemplateOperation): Promise<TemplateOutcome> {
-    const { logger, clock, assertLeading: beforeSend } = this.#options.context;
-    const { client, observer } = liveConnection(this.#options.context, input.object);
+    const { context } = this.#options;
+    const { logger, clock } = context;
+    const beforeSend = (): void => assertMaySend(context, input.object.metadata.namespace ?? '');
+    const { client, observer } = liveConnection(context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
       operation: operation.type,

@@ -1,6 +1,12 @@
 import { timestamp } from '../../api/conditions.ts';
+import { isEnforced } from '../../api/effective.ts';
 import { DRIFT_WINDOW_MS } from '../settings.ts';
-import type { Bound, WorkspaceDraft } from './input.ts';
+import type { Bound, WorkspaceDraft, WorkspaceInput } from './input.ts';
+
+/** Whether what people change is set right at all. */
+export function corrects({ object, settings }: WorkspaceInput): boolean {
+  return isEnforced(object.spec) && settings.driftBudget > 0;
+}
 
 /** When something that somebody changed in Coder is set right. */
 export type Correction =

@@ -49,7 +49,7 @@ export function say(
         ? undefined
         : { reason: first.reason, message: drifts.map((d) => d.message).join('. ') },
   };
-  const told = event ?? warningOf(found, verdict) ?? notes.event ?? driftEvent(found, verdict, drifts);
+  const told = warningOf(found, verdict) ?? notes.event ?? event ?? driftEvent(found, verdict, drifts);
   return report(input, status, verdict, soonerRest(rest, notes.afterMs), told);
 }
 

@@ -1,8 +1,7 @@
-import { isEnforced } from '../../api/effective.ts';
 import type { PendingOperation } from '../../api/kinds.ts';
 import { scheduleProblem } from '../../api/schedule.ts';
 import { synced, unlessSuspended, withVerdict } from '../report.ts';
-import { correctionOf, thenCorrected } from './correction.ts';
+import { correctionOf, corrects, thenCorrected } from './correction.ts';
 import type { Found, SettingField, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { noted } from './say.ts';
 import { unlessEmpty } from './update.ts';
@@ -76,6 +75,12 @@ function forgotten(status: WorkspaceDraft, field: SettingField): WorkspaceDraft 
   };
 }
 
+/** What is remembered and said of the settings, and the next one to be sent if there is one. */
+export interface SettingsDecision {
+  readonly found: Found;
+  readonly send?: WorkspaceStep;
+}
+
 /**
  * TTL, autostart and automatic updates, each by a call of its own.
  *
@@ -90,8 +95,8 @@ function forgotten(status: WorkspaceDraft, field: SettingField): WorkspaceDraft 
  *
  * None of these keeps the workspace from being started or stopped.
  */
-export function decideSettings(before: Found): Found | WorkspaceStep {
-  const { input, record, fresh } = before;
+export function decideSettings(before: Found): SettingsDecision {
+  const { input, record } = before;
   const { spec } = input.object;
   let found = before;
   const wanted: SettingField[] = [];
@@ -126,7 +131,7 @@ export function decideSettings(before: Found): Found | WorkspaceStep {
   let unsent = found.status;
   if (changed.length > 0) {
     const message = `Somebody changed ${changed.map((field) => `spec.${field}`).join(', ')} in Coder: status.observed has what is there`;
-    const correction = isEnforced(spec) ? correctionOf(found) : undefined;
+    const correction = corrects(input) ? correctionOf(found) : undefined;
     if (correction?.when === 'now') {
       // All of them are wishes to carry out again, one call a pass.
       const again = changed.reduce((status, field) => forgotten(status, field), correction.status);
@@ -148,16 +153,25 @@ export function decideSettings(before: Found): Found | WorkspaceStep {
     }
   }
   const [field] = wanted;
-  if (field === undefined || record.build.transition === 'delete') return found;
+  if (field === undefined || record.build.transition === 'delete') return { found };
+  return { found: { ...found, status: unsent }, send: sending(found, field, unsent) };
+}
+
+/** Sends one setting; `unsent` is the status as long as that is not done. */
+function sending(
+  { input, record, fresh, status }: Found,
+  field: SettingField,
+  unsent: WorkspaceDraft,
+): WorkspaceStep {
   if (!fresh) return { do: 'read', fact: 'freshWorkspace' };
-  const value = String(spec[field]);
-  const message = `Setting spec.${field} ${shown(spec[field])} in Coder`;
+  const wish = input.object.spec[field];
+  const message = `Setting spec.${field} ${shown(wish)} in Coder`;
   return unlessSuspended(
     input,
     {
       do: 'write',
-      operation: { type: 'Set', workspaceID: record.id, field, value },
-      status: withVerdict(input, found.status, {
+      operation: { type: 'Set', workspaceID: record.id, field, value: String(wish) },
+      status: withVerdict(input, status, {
         ready: { status: 'False', reason: 'Updating', message },
         synced,
         reconciling: { reason: 'Progressing', message },

@@ -310,6 +310,13 @@ describe('decideWorkspace', () => {
       expect(expectStep(decideWorkspace(again), 'report').event).to.equal(undefined);
     });
 
+    it('warns of that in the same breath in which it takes over', () => {
+      const spec = { deletionPolicy: 'Delete' } as const;
+      const step = expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'report');
+      expect(step.event).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      expect(step.event?.message).to.match(/^Took over the workspace .*deletionPolicy Delete does not count/);
+    });
+
     it('leaves a workspace of that name in another organization alone', () => {
       const record = workspaceRecord({ organizationName: 'other' });
       const step = expectStep(

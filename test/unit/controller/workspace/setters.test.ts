@@ -223,9 +223,9 @@ describe('decideSettings', () => {
     );
   });
 
-  it('T4 goes before a start', () => {
+  it('T4 comes after a start: one that cannot be sent keeps nothing from being started', () => {
     const given = { spec: { ...all, running: true }, build: STOPPED };
-    expectSet(decideBound(given), 'ttlMillis', '3600000');
+    expect(expectStep(decideBound(given), 'write').operation.type).to.equal('Start');
   });
 
   it('T4 is sent while a build is under way', () => {
@@ -289,7 +289,7 @@ describe('decideSettings', () => {
       field: 'ttlMillis',
       value: '3600000',
     } as const;
-    for (const kind of ['RateLimited', 'Unauthorized', 'NotFound', 'Unreachable'] as const) {
+    for (const kind of ['RateLimited', 'Unauthorized', 'Unreachable'] as const) {
       const status = afterFailure(boundInput({ spec }), operation, new CoderError(kind, 'x'));
       expectSet(decideBound({ spec, status }), 'ttlMillis', '3600000');
     }

@@ -28,7 +28,13 @@ import {
 import { wantedVersion } from '../../../../src/controller/workspace/update.ts';
 
 const PIN = '0e000000-0000-4000-8000-00000000000a';
-const pinned: PinnedVersion = { id: PIN, name: 'two', templateID: TEMPLATE_ID, jobStatus: 'succeeded' };
+const pinned: PinnedVersion = {
+  id: PIN,
+  name: 'two',
+  templateID: TEMPLATE_ID,
+  jobStatus: 'succeeded',
+  isArchived: false,
+};
 const cpu = richParameter({ name: 'cpu', type: 'number', default: '1', min: 1, max: 8 });
 const disk = richParameter({ name: 'disk', default: 'small', mutable: false });
 const once = richParameter({ name: 'seed', default: '', ephemeral: true });
@@ -178,28 +184,28 @@ describe('version and parameters', () => {
       ],
       [
         'U3 whose import failed',
-        { ...pinned, jobStatus: 'failed' },
+        { ...pinned, jobStatus: 'failed', isArchived: false },
         'Stalled=True/InvalidParameters',
         'the import of the version two failed',
         { until: 'woken' },
       ],
       [
         'U3 whose import was canceled',
-        { ...pinned, jobStatus: 'canceled' },
+        { ...pinned, jobStatus: 'canceled', isArchived: false },
         'Stalled=True/InvalidParameters',
         'the import of the version two failed',
         { until: 'woken' },
       ],
       [
         'U4 that waits to be imported',
-        { ...pinned, jobStatus: 'pending' },
+        { ...pinned, jobStatus: 'pending', isArchived: false },
         'Reconciling=True/WaitingForImport',
         'two is being imported',
         { until: 'time', afterMs: 2_000 },
       ],
       [
         'U4 that is being imported',
-        { ...pinned, jobStatus: 'running' },
+        { ...pinned, jobStatus: 'running', isArchived: false },
         'Reconciling=True/WaitingForImport',
         'two is being imported',
         { until: 'time', afterMs: 2_000 },
