@@ -44,7 +44,7 @@ export function decideWishes(before: Found): WorkspaceStep {
   const { found, send } = decideSettings(renewed);
   const power = decidePower(found);
   // A setting that cannot be sent must keep nothing from being started or stopped, so it comes last.
-  return power.do === 'report' && send !== undefined ? send : power;
+  return power.do === 'report' && send !== undefined ? send(power.status) : power;
 }
 
 /** What keeps an object from driving the workspace that it means. */

@@ -199,10 +199,10 @@ class Slot {
 
   /** @param record the workspace, if it is there already. */
   reserve(record: WorkspaceRecord | undefined): boolean {
-    const { slots } = liveConnection(this.#context, this.#object);
+    const { slots, fact } = liveConnection(this.#context, this.#object);
+    const build = record?.build;
     const { running } = this.#object.spec;
-    const isRestart =
-      running === true && record?.build.transition === 'stop' && record.build.reason === 'initiator';
+    const isRestart = running === true && build?.transition === 'stop' && build.initiatorID === fact.userID;
     this.#mustWait = !slots.reserve(record?.id ?? this.#nameKey, objectKey(this.#object), isRestart);
     return !this.#mustWait;
   }

@@ -78,7 +78,8 @@ function forgotten(status: WorkspaceDraft, field: SettingField): WorkspaceDraft 
 /** What is remembered and said of the settings, and the next one to be sent if there is one. */
 export interface SettingsDecision {
   readonly found: Found;
-  readonly send?: WorkspaceStep;
+  /** @param status what power came to: failures and a cooldown go on, also when the sending fails again and again. */
+  readonly send?: (status: WorkspaceDraft) => WorkspaceStep;
 }
 
 /**
@@ -128,15 +129,20 @@ export function decideSettings(before: Found): SettingsDecision {
       }
     }
   }
-  let unsent = found.status;
+  let counted = (status: WorkspaceDraft): WorkspaceDraft => status;
   if (changed.length > 0) {
     const message = `Somebody changed ${changed.map((field) => `spec.${field}`).join(', ')} in Coder: status.observed has what is there`;
     const correction = corrects(input) ? correctionOf(found) : undefined;
     if (correction?.when === 'now') {
       // All of them are wishes to carry out again, one call a pass.
-      const again = changed.reduce((status, field) => forgotten(status, field), correction.status);
-      found = { ...found, status: again };
-      unsent = correction.unsent;
+      const { driftedAt, corrections } = correction.status;
+      counted = (status) =>
+        changed.reduce<WorkspaceDraft>((s, field) => forgotten(s, field), {
+          ...status,
+          driftedAt,
+          corrections,
+        });
+      found = { ...found, status: correction.unsent };
       wanted.push(...changed);
     } else {
       const then = correction === undefined ? '' : `; ${thenCorrected(correction, input.now)}`;
@@ -154,7 +160,14 @@ export function decideSettings(before: Found): SettingsDecision {
   }
   const [field] = wanted;
   if (field === undefined || record.build.transition === 'delete') return { found };
-  return { found: { ...found, status: unsent }, send: sending(found, field, unsent) };
+  return {
+    found,
+    send: (status) => {
+      // That the wish was reached is recorded with the report that tells it.
+      const unsent = { ...status, power: found.status.power };
+      return sending({ ...found, status: counted(unsent) }, field, unsent);
+    },
+  };
 }
 
 /** Sends one setting; `unsent` is the status as long as that is not done. */

@@ -38,7 +38,9 @@ export function decideUpdate(found: Found, update: Compared): Found | WorkspaceS
   const { due, isNew } = update;
   if (due.length === 0) return { ...found, status: { ...found.status, failures: undefined } };
   const what = due.join(' and ');
-  const runs = spec.running === true && record.build.transition === 'start';
+  // A start that failed is for power to mend, or to yield to.
+  const runs =
+    spec.running === true && record.build.transition === 'start' && record.build.jobStatus === 'succeeded';
   const reason = isNew ? 'WaitsForNextStart' : update.reason;
   const waits = (message: string): Found => noted(found, { drifts: [{ reason, message }] });
 

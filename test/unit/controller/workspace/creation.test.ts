@@ -265,6 +265,14 @@ describe('decideUnbound', () => {
         { until: 'woken' },
       ],
       [
+        'C10 a pin that is archived',
+        { templateVersionName: 'two' },
+        { version: { version: { ...pinned, isArchived: true } } },
+        'Stalled=True/InvalidParameters',
+        /spec\.templateVersionName.*archived/,
+        { until: 'woken' },
+      ],
+      [
         'C10 a pin that is being imported',
         { templateVersionID: PIN },
         { version: { version: { ...pinned, jobStatus: 'running', isArchived: false } } },

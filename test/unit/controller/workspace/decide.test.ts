@@ -317,6 +317,20 @@ describe('decideWorkspace', () => {
       expect(step.event?.message).to.match(/^Took over the workspace .*deletionPolicy Delete does not count/);
     });
 
+    it('tells both, once, also of one that runs as it is wished', () => {
+      const spec = { running: true, deletionPolicy: 'Delete' } as const;
+      const first = expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'report');
+      expect(shown(first.status)).to.include('Ready=True/Running');
+      expect(first.event).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      expect(first.event?.message).to.match(
+        /^Took over the workspace .*deletionPolicy Delete does not count/,
+      );
+      const next = workspaceInput({ spec, status: first.status }, { workspace: found.workspaceByName });
+      const again = expectStep(decideWorkspace(next), 'report');
+      expect(again.event).to.equal(undefined);
+      expect(again.status).to.deep.equal(first.status);
+    });
+
     it('leaves a workspace of that name in another organization alone', () => {
       const record = workspaceRecord({ organizationName: 'other' });
       const step = expectStep(

@@ -260,7 +260,7 @@ describe('decideSettings', () => {
     });
   }
 
-  const refusing: CoderErrorKind[] = ['Invalid', 'Forbidden', 'Conflict'];
+  const refusing: CoderErrorKind[] = ['Invalid', 'Forbidden', 'Conflict', 'NotFound'];
   for (const kind of refusing) {
     it(`T5 ${kind} is a refusal, which another wish and a person's request end`, () => {
       const spec = { ttlMillis: 3_600_000 };
@@ -325,6 +325,19 @@ describe('decideSettings', () => {
     expect(expectStep(decideBound({ spec, status: step.status, atMs: 1_000 }), 'report').event).to.equal(
       undefined,
     );
+  });
+
+  it('T7 with a budget of 0 it is said and left, without a Warning', () => {
+    const spec = { ttlMillis: 3_600_000 };
+    const given = { spec, settings: { driftBudget: 0 } };
+    const status = { ...applied(spec), driftedAt: NOW.toISOString() };
+    const step = expectStep(decideBound({ ...given, status, atMs: COOLDOWN_MS }), 'report');
+    expect(shown(step.status)).to.include('Drifted=True/SettingsChanged');
+    expect(step.event?.type).to.equal('Normal');
+    expect([step.status.driftedAt, step.status.corrections]).to.deep.equal([undefined, undefined]);
+    expect(step.rest).to.deep.equal({ until: 'woken' });
+    const later = decideBound({ ...given, status: step.status, atMs: 9 * COOLDOWN_MS });
+    expect(expectStep(later, 'report').status).to.deep.equal(step.status);
   });
 
   for (const jobStatus of ['running', 'failed']) {

@@ -3,6 +3,7 @@ import type { CoderWorkspaceSpec, CoderWorkspaceStatus } from '../../../../src/a
 import { CoderError } from '../../../../src/coder/errors.ts';
 import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
 import { afterFailure } from '../../../../src/controller/workspace/outcome.ts';
+import { TAKEN_AS_APPLIED } from '../../../../src/controller/workspace/update.ts';
 import { richParameter } from '../../../support/controller-coder.ts';
 import {
   build,
@@ -250,6 +251,49 @@ describe('decideUpdate', () => {
         const step = expectStep(decideBound(caseOf(wish, { status, build: others })), 'report');
         expect(step.event).to.deep.include({ type: 'Warning', reason });
         expect(step.rest).to.deep.equal({ until: 'time', afterMs: 1_200_000 });
+      });
+
+      it('U14 after a lost status our own newest build is not blamed: nobody knows with what it was sent', () => {
+        const lost = { ...satisfied(true), applied: { update: TAKEN_AS_APPLIED } };
+        const given = caseOf(wish, { spec: { driftPolicy: 'OnChange' }, status: lost, build: { number: 3 } });
+        const step = expectStep(decideBound(given), 'report');
+        expect(shown(step.status)).to.include(`Drifted=True/${reason}`);
+        expect(messageOf(step.status, 'Drifted'))
+          .to.contain('Somebody built it otherwise')
+          .and.to.not.contain('did not take it');
+        expect(step.status.applied?.update).to.match(/^lost:[0-9a-f]{16}$/);
+        const again = expectStep(decideBound({ ...given, status: step.status }), 'report');
+        expect(again.status, 'nothing more is written').to.deep.equal(step.status);
+        const waits = expectStep(
+          decideBound({
+            ...given,
+            spec: { ...given.spec, updatePolicy: 'OnNextStart' },
+            status: step.status,
+          }),
+          'report',
+        );
+        expect(messageOf(waits.status, 'Drifted')).to.contain('Takes effect with the next start');
+      });
+
+      it('U12 another wish after a lost status is new', () => {
+        const applied = { update: `${TAKEN_AS_APPLIED}:0123456789abcdef` };
+        const given = caseOf(wish, { status: { ...satisfied(true), applied } });
+        expect(expectStep(decideBound(given), 'write').operation.type).to.equal('Stop');
+      });
+
+      it('U14 with a budget of 0 it is said and left, without a Warning', () => {
+        const settings = { driftBudget: 0 };
+        const given = caseOf(wish, {
+          status: sentWith(wish),
+          build: others,
+          atMs: 9 * COOLDOWN_MS,
+          settings,
+        });
+        const step = expectStep(decideBound(given), 'report');
+        expect(shown(step.status)).to.include('Ready=True/Running').and.to.include(`Drifted=True/${reason}`);
+        expect(step.event?.type).to.equal('Normal');
+        expect(step.status.driftedAt).to.equal(undefined);
+        expect(step.rest).to.deep.equal({ until: 'woken' });
       });
 
       it("U12 a person's request makes it new", () => {
