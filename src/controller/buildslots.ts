@@ -71,13 +71,15 @@ export class BuildSlots {
   /**
    * Asked before a build is announced: whether it may be sent. Refused, the object is woken when its turn comes, and
    * asks again. Granted, it holds a slot until `done`, or until the build's record has taken its place and has ended.
+   *
+   * @param isFirst it goes before all others that wait: a workspace that was stopped in order to be started again.
    */
-  reserve(key: string, objectKey: string): boolean {
+  reserve(key: string, objectKey: string, isFirst = false): boolean {
     if (this.#limit === undefined) return true;
     const own = key.toLowerCase();
     if (!this.#building.has(own)) {
       if (!this.#reserved.has(own) && this.#free <= 0) {
-        if (!this.#waiting.has(own)) this.#waiting.set(own, objectKey);
+        if (!this.#waiting.has(own)) this.#wait(own, objectKey, isFirst);
         return false;
       }
       this.#keep(own, RESERVATION_MS);
@@ -121,6 +123,13 @@ export class BuildSlots {
   get #free(): number {
     if (!this.#isOpen) return 0;
     return (this.#limit ?? Infinity) - this.taken;
+  }
+
+  #wait(key: string, objectKey: string, isFirst: boolean): void {
+    const others = isFirst ? [...this.#waiting] : [];
+    if (isFirst) this.#waiting.clear();
+    this.#waiting.set(key, objectKey);
+    for (const [other, object] of others) this.#waiting.set(other, object);
   }
 
   /** Keeps what is free for those that wait, in their order, and wakes them. */

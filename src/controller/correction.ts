@@ -1,4 +1,5 @@
 import { timestamp } from '../api/conditions.ts';
+import { isEnforced } from '../api/effective.ts';
 import { DRIFT_WINDOW_MS, type Settings } from './settings.ts';
 
 /** The part of a status that knows of drift. */
@@ -15,6 +16,17 @@ export interface Corrected<Status extends CorrectedStatus> {
     readonly settings: Settings;
   };
   readonly status: Status;
+}
+
+/** Whether what people change is set right at all. */
+export function corrects({
+  object,
+  settings,
+}: {
+  readonly object: { readonly spec: Parameters<typeof isEnforced>[0] };
+  readonly settings: Settings;
+}): boolean {
+  return isEnforced(object.spec) && settings.driftBudget > 0;
 }
 
 /** When something that somebody changed in Coder is set right. */

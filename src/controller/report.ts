@@ -84,8 +84,8 @@ export function withVerdict<Status extends CommonStatus>(
 }
 
 /**
- * What is said of an object, with its notes. One event a report: the rule's own; else a Warning for a new reason that is
- * not in the ordinary course of things; else that of the notes; else one for what differs.
+ * What is said of an object, with its notes. One event a report: a Warning for a new reason that is not in the ordinary
+ * course of things; else that of the notes; else the rule's own; else one for what differs.
  */
 export function report<Status extends CommonStatus>(
   input: CommonInput<CommonStatus>,
@@ -97,7 +97,7 @@ export function report<Status extends CommonStatus>(
   const { notes, object } = input;
   if (notes === undefined) return reported(withVerdict(input, status, saying), rest, event);
   const { verdict, event: drifting } = withNotes(saying, notes, object.status);
-  const told = event ?? heldWarning(input, verdict) ?? notes.event ?? drifting;
+  const told = heldWarning(input, verdict) ?? notes.event ?? event ?? drifting;
   return reported(withVerdict(input, status, verdict), soonerRest(rest, notes.afterMs), told);
 }
 

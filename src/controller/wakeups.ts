@@ -56,6 +56,8 @@ export class Wakeups {
       return;
     }
     this.#wakeUnlessOwn(controlPlanes, event.object);
+    // Objects ask the control plane's object itself; a look at Coder that finds all as before wakes none of them.
+    if (event.object.spec.suspend !== event.previous?.spec.suspend) this.connectionChanged(namespace, true);
     // Deletions that were held may go on; it is our own write that says so.
     const released = event.object.status?.deletionsReleasedAt;
     if (released !== undefined && released !== event.previous?.status?.deletionsReleasedAt) {

@@ -75,7 +75,8 @@ export interface Wish<Field extends string> {
 
 /** How the object wants its settings held. */
 export interface Holding {
-  readonly isEnforced: boolean;
+  /** Whether what somebody changed is set right. */
+  readonly corrects: boolean;
   /** What may keep Coder from heeding a value that it took. */
   readonly obstacle: string;
   /** A value in a message. */
@@ -85,9 +86,10 @@ export interface Holding {
 export interface Weighed<Field extends string, Status> {
   /** The settings to send now. */
   readonly wanted: readonly Field[];
+  /** The status for as long as nothing is sent. */
   readonly status: Status;
-  /** The status for as long as nothing may be sent. */
-  readonly unsent: Status;
+  /** A status in which the correction is counted that sending them is, if it is one. */
+  readonly counted: (status: Status) => Status;
   readonly notes: Notes;
 }
 
@@ -108,7 +110,7 @@ export interface Weighed<Field extends string, Status> {
 export function weighWishes<Status extends RememberingStatus, Field extends string>(
   { input, status: before }: Corrected<Status>,
   wishes: readonly Wish<Field>[],
-  { isEnforced, obstacle, show }: Holding,
+  { corrects, obstacle, show }: Holding,
 ): Weighed<Field, Status> {
   let status = before;
   let notes: Notes = noNotes;
@@ -138,13 +140,16 @@ export function weighWishes<Status extends RememberingStatus, Field extends stri
       }
     }
   }
-  if (changed.length === 0) return { wanted, status, unsent: status, notes };
+  const plain = (s: Status): Status => s;
+  if (changed.length === 0) return { wanted, status, counted: plain, notes };
 
-  const correction = isEnforced ? correctionOf({ input, status }) : undefined;
+  const correction = corrects ? correctionOf({ input, status }) : undefined;
   if (correction?.when === 'now') {
     // All of them are wishes to carry out again.
-    const again = changed.reduce((s, field) => forgotten(s, field), correction.status);
-    return { wanted: [...wanted, ...changed], status: again, unsent: correction.unsent, notes };
+    const { driftedAt, corrections } = correction.status;
+    const counted = (s: Status): Status =>
+      changed.reduce((next, field) => forgotten(next, field), { ...s, driftedAt, corrections });
+    return { wanted: [...wanted, ...changed], status: correction.unsent, counted, notes };
   }
   const message = `Somebody changed ${changed.map((field) => `spec.${field}`).join(', ')} in Coder: status.observed has what is there`;
   const then = correction === undefined ? '' : `; ${thenCorrected(correction, input.now)}`;
@@ -153,11 +158,10 @@ export function weighWishes<Status extends RememberingStatus, Field extends stri
     message: `${message}${then}`,
     isOverBudget: correction?.because === 'budget',
   };
-  const waiting = correction?.status ?? status;
   return {
     wanted,
-    status: waiting,
-    unsent: waiting,
+    status: correction?.status ?? status,
+    counted: plain,
     notes: moreNotes(notes, { drifts: [drift], afterMs: correction?.afterMs }),
   };
 }

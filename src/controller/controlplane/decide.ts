@@ -1,4 +1,4 @@
-import { findCondition, timestamp } from '../../api/conditions.ts';
+import { findCondition } from '../../api/conditions.ts';
 import { pollIntervalOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
 import { newRequest, reconciling, report, synced } from '../report.ts';
@@ -97,7 +97,7 @@ function suspendedInput(input: ControlPlaneInput): ControlPlaneInput {
 
 /**
  * A person's request is heard whatever comes of the look that it asks for, and releases the deletions that are held: all
- * that were asked for until now, by whichever clock is ahead. A control plane that is seen for the first time, or that
+ * that were asked for until now, by the API server's clock. A control plane that is seen for the first time, or that
  * has lost its status, releases none: nobody has seen yet what is held.
  */
 function heard(input: ControlPlaneInput): ControlPlaneDraft {
@@ -106,9 +106,7 @@ function heard(input: ControlPlaneInput): ControlPlaneDraft {
   if (requested === undefined) return status;
   const handled = { ...status, lastHandledReconcileAt: requested };
   if (status.deploymentID === undefined) return handled;
-  const { lastDeletion } = input.facts;
-  const isAhead = lastDeletion !== undefined && Date.parse(lastDeletion) > input.now.getTime();
-  return { ...handled, deletionsReleasedAt: isAhead ? lastDeletion : timestamp(input.now) };
+  return { ...handled, deletionsReleasedAt: input.facts.lastDeletion ?? status.deletionsReleasedAt };
 }
 
 /** What is known of the Coder that the objects of the namespace are connected to. */

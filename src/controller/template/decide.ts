@@ -208,9 +208,8 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
     coder,
   );
   const handled = { ...input, object: { ...object, status: { lastHandledReconcileAt } } };
-  const found = { input: { ...handled, notes: noNotes }, name, coder, status, record, fresh: true };
-  const set = decideSettings(found);
-  const step = 'do' in set ? set : upToDate(set, record, content);
+  const known = { input: { ...handled, notes: noNotes }, name, coder, status, record, fresh: true };
+  const step = upToDate(decideSettings(known).found, record, content);
   return step.do === 'report' ? { ...step, rest: after(1) } : step;
 }
 
@@ -253,26 +252,28 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   const choice = deletionOf(spec.deletionPolicy, status.origin, coder.adoptedDeletion);
   if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
 
-  const known = status.activeVersion?.id === record.activeVersionID ? status.activeVersion.name : undefined;
+  const named = status.activeVersion?.id === record.activeVersionID ? status.activeVersion.name : undefined;
   const read =
     input.facts.activeVersionName?.id === record.activeVersionID
       ? input.facts.activeVersionName.name
       : undefined;
-  if (known === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
-  const found: Found = {
+  if (named === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
+  const known: Found = {
     ...bound,
     input: { ...input, notes: { drifts: [], event: overruledWarning(input, choice.overruled, 'template') } },
     status: {
       ...status,
-      activeVersion: { id: record.activeVersionID, name: known ?? read },
+      activeVersion: { id: record.activeVersionID, name: named ?? read },
       // Whether a wish is still open is to be told afresh at every look.
       driftedAt: undefined,
     },
     record,
     fresh,
   };
-  const set = decideSettings(found);
-  return 'do' in set ? set : (waitForImport(set) ?? decideContent(set, record));
+  const { found, send } = decideSettings(known);
+  const content = waitForImport(found) ?? decideContent(found, record);
+  // A setting that cannot be sent must keep no content from being imported or promoted, so it comes last.
+  return content.do === 'report' && send !== undefined ? send(content) : content;
 }
 
 function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {

@@ -115,7 +115,7 @@ export function afterFailure(
 }
 
 /** Answers to settings that another try would only get again. */
-const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict']);
+const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict', 'NotFound']);
 
 /**
  * Settings that were sent and not taken. Coder refuses all for the sake of one: those that it names are refused, or all

@@ -220,7 +220,7 @@ export class TemplateReconciler {
     const { context } = this.#options;
     const { logger, clock } = context;
     const beforeSend = (): void => assertMaySend(context, input.object.metadata.namespace ?? '');
-    const { client, observer } = liveConnection(this.#options.context, input.object);
+    const { client, observer } = liveConnection(context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
       operation: operation.type,

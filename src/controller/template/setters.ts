@@ -1,10 +1,11 @@
 import { shorten } from '../../api/conditions.ts';
-import { isEnforced } from '../../api/effective.ts';
 import type { CoderTemplateSpec } from '../../api/generated.ts';
 import type { PendingOperation } from '../../api/kinds.ts';
 import { canonicalEqual } from '../../kube/equality.ts';
+import { corrects } from '../correction.ts';
 import { moreNotes } from '../notes.ts';
-import { requestOf, synced, unlessSuspended, withVerdict } from '../report.ts';
+import { requestOf, synced, unlessSuspended, withVerdict, type ReportStep } from '../report.ts';
+import type { StepEvent } from '../step.ts';
 import { forgotten, weighWishes, withApplied } from '../wishes.ts';
 import type { Found, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
 import { SETTING_FIELDS, wishOf, type SettingField, type TemplateSettings } from './settings.ts';
@@ -14,6 +15,13 @@ export const SET = 'SetSettings';
 
 /** Longest value that a message repeats, in characters. */
 const LONGEST_SHOWN = 64;
+
+/** What is remembered and said of the settings, and how they are sent if any are to be. */
+export interface SettingsDecision {
+  readonly found: Found;
+  /** @param content what the content came to: all that is known of it goes on, also when the sending fails again and again. */
+  readonly send?: (content: ReportStep<TemplateDraft>) => TemplateStep;
+}
 
 /**
  * The settings of a template that is there. Each is weighed for itself (`../wishes.ts`), and all that are to be sent go
@@ -28,9 +36,10 @@ const LONGEST_SHOWN = 64;
  * | other | applied, not heeded, as without a licence | Drifted: SettingsNotHonoured |
  * | other | applied; so somebody changed it | OnChange: Drifted. Enforce: Drifted, and sent when it is its turn |
  *
- * None of these keeps the content from being imported and promoted, and the content keeps no setting from being sent.
+ * None of these keeps the content from being imported and promoted: that goes first. Content that waits, or cannot be,
+ * keeps no setting from being sent.
  */
-export function decideSettings(before: Found): Found | TemplateStep {
+export function decideSettings(before: Found): SettingsDecision {
   const { input, record, fresh } = before;
   const { spec } = input.object;
   const isManaged = SETTING_FIELDS.some((field) => spec[field] !== undefined);
@@ -42,26 +51,46 @@ export function decideSettings(before: Found): Found | TemplateStep {
     applied: wishOf(status.applied ?? {}, field),
   }));
   const isNew = wishes.some(({ wish, applied }) => wish !== undefined && !canonicalEqual(wish, applied));
-  if (isNew && !fresh) return { do: 'read', fact: 'freshTemplate' };
+  if (isNew && !fresh) return { found: before, send: lookAfresh };
   const weighed = weighWishes({ input, status }, wishes, {
-    isEnforced: isEnforced(spec),
+    corrects: corrects(input),
     obstacle: 'the licence',
     show: shown,
   });
   const notes = moreNotes(input.notes, weighed.notes);
   const found: Found = { ...before, status: weighed.status, input: { ...input, notes } };
-  const { wanted } = weighed;
-  if (wanted.length === 0) return found;
-  if (!fresh) return { do: 'read', fact: 'freshTemplate' };
+  const { wanted, counted } = weighed;
+  if (wanted.length === 0) return { found };
+  if (!fresh) return { found, send: lookAfresh };
+  return {
+    found,
+    send: (content) => {
+      // What the content came to is told once, and not again after this.
+      const isNews = content.status.contentHash !== found.status.contentHash;
+      const event = notes.event ?? (isNews ? content.event : undefined);
+      return sending({ ...found, status: counted(content.status) }, wanted, content.status, event);
+    },
+  };
+}
 
+const lookAfresh = (): TemplateStep => ({ do: 'read', fact: 'freshTemplate' });
+
+/** Sends settings; `unsent` is the status as long as that is not done. */
+function sending(
+  { input, record, status }: Found,
+  wanted: readonly SettingField[],
+  unsent: TemplateDraft,
+  event: StepEvent | undefined,
+): TemplateStep {
+  const { spec } = input.object;
   const message = `Setting ${wanted.map((field) => `spec.${field}`).join(', ')} in Coder`;
   // What is sent is remembered with the announcement: what came of it is told by looking.
   const announced = wanted.reduce(
     (draft, field) => withApplied(draft, field, wishOf(spec, field), true),
-    weighed.status,
+    status,
   );
   return unlessSuspended(
-    found.input,
+    input,
     {
       do: 'write',
       operation: {
@@ -75,9 +104,9 @@ export function decideSettings(before: Found): Found | TemplateStep {
         synced,
         reconciling: { reason: 'Progressing', message },
       }),
-      event: { type: 'Normal', reason: 'Updating', message },
+      event: event ?? { type: 'Normal', reason: 'Updating', message },
     },
-    weighed.unsent,
+    unsent,
   );
 }
 

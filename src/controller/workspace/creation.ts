@@ -72,7 +72,6 @@ export function decideUnbound(bound: Bound): WorkspaceStep {
  */
 function decideRestored(before: Bound, seen: WorkspaceRecord, fresh: boolean): WorkspaceStep {
   const record = withQuotableText(before.input, seen);
-  if (record === undefined) return { do: 'read', fact: 'values' };
   const { object } = before.input;
   const { running, ttlMillis, autostartSchedule, automaticUpdates } = object.spec;
   const lastHandledReconcileAt = requestOf(object);

@@ -9,7 +9,7 @@ import { MOST_FAILURES, settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
 import { failuresOf, oneMore } from './failures.ts';
 import type { WorkspaceDraft, WorkspaceInput, WorkspaceStep } from './input.ts';
-import { withoutText } from './quote.ts';
+import { withQuotableText } from './quote.ts';
 import { SLOT_AGAIN_MS, SLOT_MESSAGE } from './slot.ts';
 import { initiatorOf, observedStatus } from './status.ts';
 
@@ -69,6 +69,8 @@ function settleCreation(
 }
 
 function remove(input: WorkspaceInput, status: WorkspaceDraft, coder: ConnectedFact): WorkspaceStep {
+  const waits = heldByMemory(input, status);
+  if (waits !== undefined) return waits;
   const sighting = input.facts.workspace;
   if (sighting?.fresh !== true) return { do: 'read', fact: 'freshWorkspace' };
   if (sighting.seen === 'gone') return release('The workspace is deleted in Coder', 'Deleted');
@@ -93,7 +95,7 @@ function removeFound(
   seen: WorkspaceRecord,
   coder: ConnectedFact,
 ): WorkspaceStep {
-  const record = withoutText(input, seen);
+  const record = withQuotableText(input, seen);
   const { build } = record;
   const status = observedStatus(before, record, coder);
   if (isActive(build)) {
@@ -178,6 +180,20 @@ function held(input: WorkspaceInput, status: WorkspaceDraft): WorkspaceStep | un
   return reconciling(input, status, { reason: 'DeletionHeld', message }, after(HELD_AGAIN_MS), {
     ready: { reason: 'Deleting', message },
   });
+}
+
+/**
+ * What is held is decided from what is remembered of it: there may be very many of them, for a long time, and reading
+ * each would leave nothing of the request budget to others.
+ */
+function heldByMemory(input: WorkspaceInput, status: WorkspaceDraft): WorkspaceStep | undefined {
+  if (status.pendingOperation !== undefined || input.facts.heldDeletions() === undefined) return undefined;
+  const sighting = input.facts.workspace;
+  if (sighting === undefined) return { do: 'read', fact: 'workspace' };
+  if (sighting.seen !== 'found') return undefined;
+  const { build } = sighting.value;
+  const isDeleting = build.transition === 'delete' && !hasFailed(build);
+  return isActive(build) || isDeleting ? undefined : held(input, status);
 }
 
 /** A deletion is a build, and counts as one. */

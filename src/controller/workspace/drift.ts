@@ -1,12 +1,12 @@
 import type { Cause } from '../../api/conditions.ts';
-import { isEnforced } from '../../api/effective.ts';
 import type { DriftReason } from '../../api/reasons.ts';
 import { hasFailed, isOverQuota, type BuildRecord } from '../observer/record.ts';
 import { after, untilWoken } from '../step.ts';
-import { correctionOf, thenCorrected } from '../correction.ts';
+import { correctionOf, corrects, thenCorrected } from '../correction.ts';
 import type { Found, WorkspaceStep } from './input.ts';
 import type { Drive } from './power.ts';
 import { say, sayWaiting } from './say.ts';
+import { decideUpdate, withUpdate } from './updating.ts';
 import { initiatorOf } from './status.ts';
 
 /**
@@ -29,8 +29,12 @@ export function decideDrift(found: Found, wished: boolean, drive: Drive): Worksp
   const drift = driftOf(found, wished);
   const isAutomatic = initiatorOf(build, record, coder) === 'Coder';
   const isDormant = wished && record.dormantAt !== undefined;
-  if (!isEnforced(input.object.spec) || isAutomatic || isDormant || isOverQuota(build)) {
-    return yielded(found, wished, drift);
+  if (!corrects(input) || isAutomatic || isDormant || isOverQuota(build)) {
+    // What else is wished is told all the same.
+    return withUpdate(found, (next, update) => {
+      const told = decideUpdate(next, update);
+      return 'do' in told ? told : yielded(told, wished, drift);
+    });
   }
   const correction = correctionOf(found);
   if (correction.when === 'later') {

@@ -184,6 +184,7 @@ function pinnedOf(version: TemplateVersion): NonNullable<NonNullable<WorkspaceFa
     name: version.name,
     templateID: version.template_id,
     jobStatus: version.job.status,
+    isArchived: version.archived === true,
   };
 }
 

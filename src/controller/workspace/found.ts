@@ -14,7 +14,6 @@ import { renewWishes } from './wish.ts';
 export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean): WorkspaceStep {
   const { input, coder } = bound;
   const record = withQuotableText(input, seen);
-  if (record === undefined) return { do: 'read', fact: 'values' };
   const { spec, metadata } = input.object;
   const status = observedStatus(bound.status, record, coder);
 
@@ -39,11 +38,13 @@ export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean)
 }
 
 /** What is wished of a workspace that is there. */
-export function decideWishes(found: Found): WorkspaceStep {
-  const renewed = renewWishes(found);
+export function decideWishes(before: Found): WorkspaceStep {
+  const renewed = renewWishes(before);
   if ('do' in renewed) return renewed;
-  const set = decideSettings(renewed);
-  return 'do' in set ? set : decidePower(set);
+  const { found, send } = decideSettings(renewed);
+  const power = decidePower(found);
+  // A setting that cannot be sent must keep nothing from being started or stopped, so it comes last.
+  return power.do === 'report' && send !== undefined ? send(power.status) : power;
 }
 
 /** What keeps an object from driving the workspace that it means. */

@@ -1,7 +1,6 @@
-import { isEnforced } from '../../api/effective.ts';
 import { absent, newRequest, reconciling, stalled, unboundStatus } from '../report.ts';
 import { after } from '../step.ts';
-import { correctionOf, thenCorrected } from '../correction.ts';
+import { correctionOf, corrects, thenCorrected } from '../correction.ts';
 import { decideUnbound } from './creation.ts';
 import type { Bound, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { isAutomatic } from './status.ts';
@@ -29,7 +28,7 @@ export function decideGone(bound: Bound, seen: 'gone' | 'unseen'): WorkspaceStep
   const before: WorkspaceDraft = { ...bound.status, driftedAt: undefined };
   const status = seen === 'gone' ? { ...before, running: false } : before;
   const what = { seen, thing: 'workspace', label } as const;
-  if (seen === 'unseen' || !isEnforced(spec) || spec.templateName === undefined)
+  if (seen === 'unseen' || !corrects(input) || spec.templateName === undefined)
     return absent(input, status, what);
   const fact = input.facts.deletedWorkspace;
   if (fact === undefined) return { do: 'read', fact: 'deletedWorkspace' };

@@ -45,6 +45,7 @@ export interface PinnedVersion {
   readonly name: string;
   readonly templateID: string | undefined;
   readonly jobStatus: string;
+  readonly isArchived: boolean;
 }
 
 /** What a template version asks for, or why that is not known. */

@@ -78,7 +78,7 @@ export function afterFailure(
 }
 
 /** Answers to a setting that another try would only get again; it must not keep anything else from being done. */
-const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict']);
+const REFUSALS = new Set<CoderErrorKind>(['Invalid', 'Forbidden', 'Conflict', 'NotFound']);
 
 /** The template's active version, for the operations that may succeed with another one. */
 function templateVersionOf(input: WorkspaceInput, operation: Building): string | undefined {

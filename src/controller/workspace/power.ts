@@ -12,16 +12,8 @@ import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { say, sayStalled, sayWaiting } from './say.ts';
 import { waitForSlot } from './slot.ts';
 import { initiatorOf, isRenamed } from './status.ts';
-import {
-  buildWith,
-  compareUpdate,
-  sayProblem,
-  secretsAgainMs,
-  withHash,
-  type BuildWith,
-  type Compared,
-} from './update.ts';
-import { decideUpdate } from './updating.ts';
+import { buildWith, sayProblem, withHash, type BuildWith, type Compared } from './update.ts';
+import { decideUpdate, withUpdate } from './updating.ts';
 
 /**
  * Start, stop or leave alone. `status.power` says how far the wish has come: Pending until it was reached once.
@@ -40,7 +32,7 @@ export function decidePower(before: Found): WorkspaceStep {
   const { input, record, status } = found;
   const wished = input.object.spec.running;
   if (isActive(record.build)) return waitForBuild(found);
-  if (wished === undefined) return compared(found, (next, update) => notManaged(next, update));
+  if (wished === undefined) return withUpdate(found, (next, update) => notManaged(next, update));
   if (reaches(record.build, wished)) return reached(found, wished);
   if (status.power?.state === 'Satisfied') return decideDrift(found, wished, drive);
 
@@ -64,19 +56,6 @@ export function decidePower(before: Found): WorkspaceStep {
 /** Whether a build brought the workspace where it is wished. */
 function reaches(build: BuildRecord, wished: boolean): boolean {
   return build.jobStatus === 'succeeded' && build.transition === (wished ? 'start' : 'stop');
-}
-
-/** Goes on when it is known what version and parameters have to say. */
-function compared(found: Found, goOn: (next: Found, update: Compared) => WorkspaceStep): WorkspaceStep {
-  const update = compareUpdate(found);
-  switch (update.then) {
-    case 'read':
-      return { do: 'read', fact: update.fact };
-    case 'compared':
-      return goOn(noted({ ...found, status: update.status }, { afterMs: secretsAgainMs(found) }), update);
-    default:
-      return sayProblem(found, found.status, update);
-  }
 }
 
 function waitForBuild(found: Found): WorkspaceStep {
@@ -131,8 +110,10 @@ function reached(found: Found, wished: boolean): WorkspaceStep {
     ? { reason: 'Running', message: `The workspace runs (build ${record.build.number})` }
     : { reason: 'Stopped', message: `The workspace is stopped, as wished (build ${record.build.number})` };
   const event = isNew ? { type: 'Normal' as const, ...cause } : undefined;
-  const next = { ...found, status: { ...found.status, failures: undefined, power } };
-  return compared(next, (known, update) => ready(known, update, cause, event));
+  // A restart that Coder refuses is counted on.
+  const failures = wished && found.status.failures?.what === 'stop' ? found.status.failures : undefined;
+  const next = { ...found, status: { ...found.status, failures, power } };
+  return withUpdate(next, (known, update) => ready(known, update, cause, event));
 }
 
 /** Ready, unless an agent of a running workspace fails, or it is to be built anew. */
@@ -245,7 +226,7 @@ function build(found: Found, wished: boolean, made: BuildWith, options: DriveOpt
         type: wished ? 'Start' : 'Stop',
         workspaceID: record.id,
         afterBuildNumber: record.build.number,
-        templateVersionID: made.templateVersionID ?? (wished ? mendedVersion(record) : undefined),
+        templateVersionID: made.templateVersionID,
         parameters: made.parameters,
       },
       status: withVerdict(input, sent, {
@@ -257,15 +238,6 @@ function build(found: Found, wished: boolean, made: BuildWith, options: DriveOpt
     },
     options.unsent ?? status,
   );
-}
-
-/**
- * The version to start with, or undefined to leave it to Coder, which takes that of the last build. After a start that
- * failed that would be the broken one again, so the template's active version is taken: it may be mended.
- */
-function mendedVersion({ build, templateActiveVersionID }: WorkspaceRecord): string | undefined {
-  const isMended = build.templateVersionID !== templateActiveVersionID && templateActiveVersionID !== '';
-  return hasFailed(build) && build.transition === 'start' && isMended ? templateActiveVersionID : undefined;
 }
 
 function because(build: BuildRecord): string {

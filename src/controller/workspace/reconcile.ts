@@ -199,8 +199,11 @@ class Slot {
 
   /** @param record the workspace, if it is there already. */
   reserve(record: WorkspaceRecord | undefined): boolean {
-    const { slots } = liveConnection(this.#context, this.#object);
-    this.#mustWait = !slots.reserve(record?.id ?? this.#nameKey, objectKey(this.#object));
+    const { slots, fact } = liveConnection(this.#context, this.#object);
+    const build = record?.build;
+    const { running } = this.#object.spec;
+    const isRestart = running === true && build?.transition === 'stop' && build.initiatorID === fact.userID;
+    this.#mustWait = !slots.reserve(record?.id ?? this.#nameKey, objectKey(this.#object), isRestart);
     return !this.#mustWait;
   }
 
@@ -217,7 +220,9 @@ class Slot {
 
   /** At the end of a pass: whoever neither builds nor waits for its turn leaves the place to others. */
   giveBack(): void {
-    if (this.#isUsed || this.#mustWait) return;
+    // A build that was announced may be under way without anybody having seen it.
+    const isOpen = this.#object.status?.pendingOperation !== undefined;
+    if (this.#isUsed || this.#mustWait || isOpen) return;
     const slots = this.#context.connections.live(this.#object.metadata.namespace ?? '')?.slots;
     slots?.done(this.#nameKey);
     const { id } = this.#object.status ?? {};

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Cause } from '../../api/conditions.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import type { NameValue } from '../../coder/types.ts';
+import { hasFailed, type WorkspaceRecord } from '../observer/record.ts';
 import { after, untilWoken, withBackoff, type Rest } from '../step.ts';
 import { unlessEmpty } from '../wishes.ts';
 import type {
@@ -34,8 +35,8 @@ export interface Compared {
   readonly reason: 'VersionChanged' | 'ParametersChanged';
   /** The wish was not carried out before: it is not somebody else's change that makes the difference. */
   readonly isNew: boolean;
-  /** Names the wish, for `status.applied.update`. */
-  readonly hash: string | undefined;
+  /** A build of ours was made for it. */
+  readonly isSent: boolean;
 }
 
 /** With what a build is to be started. */
@@ -49,7 +50,10 @@ export interface BuildWith {
   readonly hash: string | undefined;
 }
 
-/** In place of the hash of a wish in a status that was lost: whatever is wished then counts as carried out. */
+/**
+ * In place of the hash of a wish in a status that was lost: whatever is wished then counts as carried out, although
+ * nothing was sent for it. The hash of that wish follows as soon as it is known.
+ */
 export const TAKEN_AS_APPLIED = 'lost';
 
 /** How often values from Secrets are read again, since Secrets are not watched. */
@@ -91,9 +95,9 @@ function versionWish({ input, record }: Found): { readonly id?: string; readonly
 export function compareUpdate(found: Found): Compared | Problem | Ask {
   const { input, record, status } = found;
   const { build } = record;
-  const none = { then: 'compared', due: [], reason: 'VersionChanged', isNew: false } as const;
+  const none = { then: 'compared', due: [], reason: 'VersionChanged', isNew: false, isSent: false } as const;
   if (!hasWish(found)) {
-    return { ...none, status: { ...withHash(status, undefined), parameters: undefined }, hash: undefined };
+    return { ...none, status: { ...withHash(status, undefined), parameters: undefined } };
   }
   const wish = versionWish(found);
   const isOtherVersion =
@@ -115,16 +119,18 @@ export function compareUpdate(found: Found): Compared | Problem | Ask {
   const hash = hashOf(wish, input.facts.values);
   const due = [...versionDue, ...parametersDue];
   const known = status.applied?.update;
-  const isNew = known !== hash && known !== TAKEN_AS_APPLIED;
+  const taken = `${TAKEN_AS_APPLIED}:${hash}`;
+  const isTaken = known === TAKEN_AS_APPLIED || known === taken;
+  const isNew = known !== hash && !isTaken;
   const next = { ...status, parameters: compared.parameters };
   return {
     then: 'compared',
     // A wish that finds itself fulfilled, or whose history is lost, counts as carried out.
-    status: due.length === 0 || !isNew ? withHash(next, hash) : next,
+    status: due.length === 0 ? withHash(next, hash) : isTaken ? withHash(next, taken) : next,
     due,
     reason: versionDue.length > 0 ? 'VersionChanged' : 'ParametersChanged',
     isNew,
-    hash,
+    isSent: known === hash,
   };
 }
 
@@ -154,13 +160,13 @@ function compareParameters(found: Found):
   const current = buildParameters.values;
   const problems = parameterProblems({ wished: values.values, definitions: definitions.parameters, current });
   if (problems.length > 0) return invalid(problems);
-  const differing = differingParameters(values.values, current, definitions.parameters);
+  const differing = differingParameters(values.values, current, definitions.parameters).slice(0, MOST_NAMED);
   return {
     then: 'compared',
     parameters: {
       wish: values.hash,
       build: record.build.number,
-      differing: differing.length === 0 ? undefined : differing.slice(0, MOST_NAMED),
+      differing: differing.length === 0 ? undefined : differing,
     },
     differing,
   };
@@ -168,11 +174,10 @@ function compareParameters(found: Found):
 
 /** The version that the next build is made with. */
 export function targetVersion(found: Found): string | Problem | Ask {
-  const { build, automaticUpdates, templateActiveVersionID: active } = found.record;
+  const { build } = found.record;
   const wish = versionWish(found);
   if (wish.id === undefined && wish.name === undefined) {
-    // As Coder's own clients do it for a workspace whose automatic updates are on.
-    return automaticUpdates === 'Always' && active !== '' ? active : build.templateVersionID;
+    return unpinned(found.record);
   }
   if (wish.id === build.templateVersionID || wish.name === build.templateVersionName)
     return build.templateVersionID;
@@ -183,6 +188,15 @@ export function targetVersion(found: Found): string | Problem | Ask {
     return wish.id;
   }
   return pinnedVersion(found, found.record.templateID);
+}
+
+/**
+ * The version of a start for which none is wished: that of the last build, as Coder has it. The active one is taken where
+ * Coder's own clients take it, with automatic updates, and after a start that failed, since it may be mended.
+ */
+function unpinned({ build, automaticUpdates, templateActiveVersionID: active }: WorkspaceRecord): string {
+  const isFailedStart = hasFailed(build) && build.transition === 'start';
+  return active !== '' && (automaticUpdates === 'Always' || isFailedStart) ? active : build.templateVersionID;
 }
 
 /** The version that the spec pins, if it can be built with. */
@@ -202,6 +216,11 @@ export function pinnedVersion({ input }: Bound, templateID: string): string | Pr
   if (found.templateID !== templateID) {
     return stall(
       `spec.${field}: the version ${found.name} belongs to another template, and Coder cannot move a workspace there`,
+    );
+  }
+  if (found.isArchived) {
+    return stall(
+      `spec.${field}: the version ${found.name} is archived, and nothing is built with it any more`,
     );
   }
   if (found.jobStatus === 'failed' || found.jobStatus === 'canceled') {
@@ -272,10 +291,8 @@ export function wantedVersion(input: Found['input'], record: Found['record'] | u
     return build.templateVersionID;
   if (templateVersionID !== undefined || templateVersionName !== undefined)
     return pinned ?? build.templateVersionID;
-  const follows = updatePolicy !== undefined || record.automaticUpdates === 'Always';
-  return follows && record.templateActiveVersionID !== ''
-    ? record.templateActiveVersionID
-    : build.templateVersionID;
+  const { templateActiveVersionID: active } = record;
+  return updatePolicy !== undefined && active !== '' ? active : unpinned(record);
 }
 
 /** The report of a problem with version or parameters. */
@@ -294,9 +311,10 @@ export function restOf(bound: Bound, problem: Extract<Problem, { then: 'stall' }
 export function valuesProblem(
   values: Exclude<NonNullable<Found['input']['facts']['values']>, { state: 'resolved' }>,
 ): Problem {
+  const message = `spec.parameters: ${values.cause.message}`;
   return values.state === 'missing'
-    ? { then: 'wait', cause: values.cause, rest: after(VALUES_AGAIN_MS) }
-    : { then: 'stall', cause: values.cause, rest: after(VALUES_AGAIN_MS) };
+    ? { then: 'wait', cause: { ...values.cause, message }, rest: after(VALUES_AGAIN_MS) }
+    : { then: 'stall', cause: { ...values.cause, message }, rest: after(VALUES_AGAIN_MS) };
 }
 
 export function invalid(problems: readonly string[]): Problem {

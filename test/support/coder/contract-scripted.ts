@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { CoderClient } from '../../../src/coder/client.ts';
 import { FakeClock } from '../clock.ts';
 import { SimulatedCoder } from './coder.ts';
 import type { ContractHarness } from './contract.ts';
 import { ORGANIZATION, OWNER, STRANGER } from './people.ts';
+import { CoderServer, SCRIPTED_TOKEN } from './server.ts';
 
 const STEP_MS = 1000;
 const LONGEST_MS = 600_000;
@@ -12,7 +14,29 @@ const DAY_MS = 86_400_000;
 export function openScripted(): ContractHarness {
   const clock = new FakeClock();
   const coder = new SimulatedCoder(clock);
-  const { client } = coder;
+  return harnessOf(coder, clock, coder.client);
+}
+
+/** The same behind HTTP, for the real client. */
+export async function openScriptedServer(): Promise<ContractHarness> {
+  const clock = new FakeClock();
+  const server = await CoderServer.start(new SimulatedCoder(clock));
+  const client = new CoderClient({
+    url: server.url,
+    token: SCRIPTED_TOKEN,
+    policy: { httpHosts: ['127.0.0.1'], allowLoopback: true },
+    requestsPerMinute: 100_000,
+  });
+  return {
+    ...harnessOf(server.coder, clock, client),
+    close: () => {
+      client.close();
+      return server.close();
+    },
+  };
+}
+
+function harnessOf(coder: SimulatedCoder, clock: FakeClock, client: CoderClient): ContractHarness {
   const act = async (change: () => void): Promise<void> => {
     await clock.advance(STEP_MS);
     change();

@@ -8,9 +8,10 @@ import { PREBUILDS } from './people.ts';
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
-/** How long after its end a build lets the workspace run. */
+/** How long after its end a build lets the workspace run, to the minute: Coder takes the two times one after the other. */
 function lifetimeOf({ deadline, job }: WorkspaceBuild): number {
-  return Math.round((Date.parse(deadline ?? '') - Date.parse(job.completed_at ?? '')) / 1000) * 1000;
+  const ms = Date.parse(deadline ?? '') - Date.parse(job.completed_at ?? '');
+  return Math.round(ms / MINUTE_MS) * MINUTE_MS;
 }
 
 export function settingsContract(c: Contract): void {

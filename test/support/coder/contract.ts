@@ -117,11 +117,11 @@ export class Contract {
     return this.settled((await this.create(template, body)).id);
   }
 
-  settled(workspaceID: string): Promise<Workspace> {
-    return this.harness.until(
-      () => this.client.workspace(workspaceID, { includeDeleted: true }),
-      ({ latest_build }) => hasEnded(latest_build.job),
-    );
+  async settled(workspaceID: string): Promise<Workspace> {
+    const read = (): Promise<Workspace> => this.client.workspace(workspaceID, { includeDeleted: true });
+    await this.harness.until(read, ({ latest_build }) => hasEnded(latest_build.job));
+    // Coder reads the build before its job: the answer in which the job has ended may still lack what came with it.
+    return read();
   }
 
   /** The build after it has ended. */

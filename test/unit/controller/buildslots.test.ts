@@ -100,6 +100,19 @@ describe('BuildSlots', () => {
     expect(bench.woken, 'forgotten is ended').to.deep.equal(['team/a', 'team/b']);
   });
 
+  it('lets one that was stopped to be started again go first, and the others in their order', () => {
+    const bench = opened(1);
+    bench.see(building('x'));
+    bench.reserve('a', 'b');
+    expect(bench.slots.reserve('restarted', 'team/restarted', true)).to.equal(false);
+    bench.see(record('x'));
+    expect(bench.woken).to.deep.equal(['team/restarted']);
+    expect(bench.reserve('restarted')).to.deep.equal([true]);
+    bench.slots.done('restarted');
+    bench.slots.done('a');
+    expect(bench.woken).to.deep.equal(['team/restarted', 'team/a', 'team/b']);
+  });
+
   it('keeps the slot for the one that was woken', () => {
     const bench = opened(1);
     bench.see(building('x'));

@@ -122,6 +122,21 @@ describe('Wakeups', () => {
     expect(await resting.woken()).to.deep.equal([]);
   });
 
+  it('wakes everything of a namespace when its control plane is suspended, and when that ends', async () => {
+    const b = bench({ workspace: { status: { id: 'w1' } }, template: { status: { id: 't1' } } });
+    const on = object('coder', { spec: { suspend: true } });
+    const off = object('coder');
+    for (const [previous, next] of [
+      [off, on],
+      [on, off],
+    ] as const) {
+      b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: next, previous });
+      expect(await b.woken()).to.have.members([CP, T, W]);
+      b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: next, previous: next });
+      expect(await b.woken(), 'nothing of it changed').to.deep.equal([CP]);
+    }
+  });
+
   it('wakes everything of a namespace after the first look, and the control plane that counts it', async () => {
     const b = bench();
     b.wakeups.firstLook('team');

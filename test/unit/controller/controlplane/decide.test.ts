@@ -193,9 +193,9 @@ describe('decideControlPlane', () => {
         .status;
 
     it('is heard, and releases the deletions that are held', () => {
-      expect(statusFor({ handshake })).to.deep.include({
+      expect(statusFor({ handshake, lastDeletion: '2026-01-02T03:00:00Z' })).to.deep.include({
         lastHandledReconcileAt: 'now',
-        deletionsReleasedAt: '2026-01-02T03:04:05Z',
+        deletionsReleasedAt: '2026-01-02T03:00:00Z',
       });
     });
 
@@ -205,20 +205,18 @@ describe('decideControlPlane', () => {
         { secret: credentialsIn(undefined, 'coder') },
         { handshake: { state: 'failed', error: new CoderError('Unreachable', 'x') } as const },
       ]) {
-        expect(statusFor(facts)).to.deep.include({
+        expect(statusFor({ ...facts, lastDeletion: '2026-01-02T03:00:00Z' })).to.deep.include({
           lastHandledReconcileAt: 'now',
-          deletionsReleasedAt: '2026-01-02T03:04:05Z',
+          deletionsReleasedAt: '2026-01-02T03:00:00Z',
         });
       }
     });
 
-    it('releases what was asked for by a clock that is ahead of ours', () => {
-      const ahead = '2026-01-02T03:05:00Z';
-      expect(statusFor({ handshake, lastDeletion: ahead }).deletionsReleasedAt).to.equal(ahead);
-      const behind = '2026-01-02T03:03:00Z';
-      expect(statusFor({ handshake, lastDeletion: behind }).deletionsReleasedAt).to.equal(
-        '2026-01-02T03:04:05Z',
-      );
+    it("goes by the API server's clock, whatever ours says", () => {
+      for (const lastDeletion of ['2026-01-02T03:05:00Z', '2026-01-02T03:03:00Z']) {
+        expect(statusFor({ handshake, lastDeletion }).deletionsReleasedAt).to.equal(lastDeletion);
+      }
+      expect(statusFor({ handshake }).deletionsReleasedAt, 'nothing waits').to.equal(undefined);
     });
 
     it('that was heard before releases nothing', () => {

@@ -144,6 +144,28 @@ describe('TemplateReconciler', () => {
     expect(shown(w.kube.object?.status)).to.include('Ready=True/UpToDate');
   });
 
+  it('sends nothing that was decided on once the control plane is suspended', async () => {
+    const w = world();
+    await ready(w);
+    const before = landed(w).length;
+    w.kube.apply((spec) => ({ ...spec, files: { 'main.tf': '# two' } }));
+    const create = w.coder.client.createTemplateVersion.bind(w.coder);
+    w.coder.client.createTemplateVersion = async (organizationID, body, options) => {
+      w.suspended = true;
+      // The real client looks right before it sends.
+      options?.beforeSend?.();
+      return create(organizationID, body, options);
+    };
+    await w.pass();
+    expect(w.suspended, 'it was decided on').to.equal(true);
+    expect(landed(w)).to.have.length(before);
+    expect(w.kube.object?.status?.pendingOperation, 'it is taken back').to.equal(undefined);
+    w.suspended = false;
+    w.coder.client.createTemplateVersion = create;
+    await ready(w);
+    expect(landed(w).slice(before)).to.deep.equal(['createVersion', 'promote']);
+  });
+
   describe('settings', () => {
     const spec = { files: { 'main.tf': '# one' }, displayName: 'Docker', defaultTTLMillis: 60_000 };
 

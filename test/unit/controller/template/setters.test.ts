@@ -388,7 +388,7 @@ describe('settings that were announced', () => {
     expect(failing('Timeout', { mayHaveChanged: true }).pendingOperation).to.deep.equal(pending);
   });
 
-  for (const kind of ['Invalid', 'Forbidden', 'Conflict'] as const) {
+  for (const kind of ['Invalid', 'Forbidden', 'Conflict', 'NotFound'] as const) {
     it(`are refused by ${kind}, each that is named, or all`, () => {
       expect(failing(kind).refusals).to.deep.equal([
         { field: 'icon', message: 'no' },
@@ -417,7 +417,7 @@ describe('settings that were announced', () => {
   });
 
   it('are sent again after any other failure that is certain', () => {
-    for (const kind of ['RateLimited', 'Unauthorized', 'NotFound', 'Unreachable'] as const) {
+    for (const kind of ['RateLimited', 'Unauthorized', 'Unreachable'] as const) {
       const after = failing(kind);
       expect(after.refusals).to.equal(undefined);
       expect(sent(decide({ spec, status: after })).fields).to.deep.equal(['icon', 'deprecated']);

@@ -310,6 +310,27 @@ describe('decideWorkspace', () => {
       expect(expectStep(decideWorkspace(again), 'report').event).to.equal(undefined);
     });
 
+    it('warns of that in the same breath in which it takes over', () => {
+      const spec = { deletionPolicy: 'Delete' } as const;
+      const step = expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'report');
+      expect(step.event).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      expect(step.event?.message).to.match(/^Took over the workspace .*deletionPolicy Delete does not count/);
+    });
+
+    it('tells both, once, also of one that runs as it is wished', () => {
+      const spec = { running: true, deletionPolicy: 'Delete' } as const;
+      const first = expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'report');
+      expect(shown(first.status)).to.include('Ready=True/Running');
+      expect(first.event).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      expect(first.event?.message).to.match(
+        /^Took over the workspace .*deletionPolicy Delete does not count/,
+      );
+      const next = workspaceInput({ spec, status: first.status }, { workspace: found.workspaceByName });
+      const again = expectStep(decideWorkspace(next), 'report');
+      expect(again.event).to.equal(undefined);
+      expect(again.status).to.deep.equal(first.status);
+    });
+
     it('leaves a workspace of that name in another organization alone', () => {
       const record = workspaceRecord({ organizationName: 'other' });
       const step = expectStep(

@@ -430,11 +430,36 @@ describe('deletion of a workspace', () => {
       expect(released(decide({ facts: { ...facts, workspace: gone } }))).to.equal('Deleted');
     });
 
-    it('X18 hold no deletion that was sent', () => {
+    const { heldDeletions } = facts;
+    const remembered = (parts: Partial<BuildRecord>): Partial<WorkspaceFacts> => ({
+      heldDeletions,
+      workspace: seen(workspaceRecord({ build: build(parts) }), false),
+    });
+
+    it('X21 are held by what is remembered: nothing is read afresh, no place is asked for', () => {
+      expect(decide({ facts: { heldDeletions } })).to.deep.equal({ do: 'read', fact: 'workspace' });
+      for (const parts of [{}, { transition: 'stop' }, { transition: 'delete', jobStatus: 'failed' }]) {
+        const step = decide({ facts: { ...remembered(parts), buildSlot: undefined } as object });
+        expect(shown(expectStep(step, 'report').status)).to.include('Reconciling=True/DeletionHeld');
+      }
+    });
+
+    it('X15, X18 hold no deletion that is under way or done, which is looked at afresh', () => {
+      for (const jobStatus of ['pending', 'running', 'succeeded']) {
+        const step = decide({ facts: remembered({ transition: 'delete', jobStatus }) });
+        expect(step).to.deep.equal({ do: 'read', fact: 'freshWorkspace' });
+      }
       const sent = { ...facts, ...withBuild({ transition: 'delete', jobStatus: 'running' }) };
       expect(shown(expectStep(decide({ facts: sent }), 'report').status)).to.include(
         'Reconciling=True/WaitingForBuild',
       );
+      const done = { ...facts, ...withBuild({ transition: 'delete' }) };
+      expect(released(decide({ facts: done }))).to.equal('Deleted');
+    });
+
+    it('X17 look afresh at what was announced', () => {
+      const status = { ...created, pendingOperation: pendingOperation({ type: 'Delete' }) };
+      expect(decide({ status, facts: remembered({}) })).to.deep.equal({ do: 'read', fact: 'freshWorkspace' });
     });
   });
 

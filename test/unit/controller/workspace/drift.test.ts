@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { BuildRecord, WorkspaceRecord } from '../../../../src/controller/observer/record.ts';
 import type { CoderWorkspaceStatus } from '../../../../src/api/generated.ts';
-import { OPERATOR } from '../../../support/controller-coder.ts';
+import { OPERATOR, richParameter } from '../../../support/controller-coder.ts';
 import {
   build,
   byOwner,
@@ -12,7 +12,10 @@ import {
   shown,
 } from '../../../support/controller-records.ts';
 import {
+  asks,
+  built,
   decideBound,
+  resolved,
   RUNNING,
   satisfied,
   STOPPED,
@@ -358,6 +361,63 @@ describe('decideDrift', () => {
       expect(expectStep(step, 'write').status.corrections).to.equal(undefined);
       const turned = decideBound(caseOf(stopped, { status: { ...used, ...satisfied(false) } }));
       expect(expectStep(turned, 'write').status.corrections).to.deep.equal(corrections);
+    });
+  });
+
+  it('D10 a budget of 0 sets nothing right, writes nothing at rest and does not warn', () => {
+    for (const drift of DRIFTS.filter((d) => !d.isLeft)) {
+      const given = { ...caseOf(drift, { status: cooled }), settings: { driftBudget: 0 } };
+      const step = expectStep(decideBound(given), 'report');
+      expect(shown(step.status)).to.include(`Drifted=True/${drift.reason}`);
+      expect(step.status).to.deep.include({ driftedAt: undefined, power: satisfied(drift.running).power });
+      expect(step.status.corrections).to.equal(undefined);
+      expect(step.event).to.deep.include({ type: 'Normal', reason: drift.reason });
+      expect(step.rest).to.deep.equal({ until: 'woken' });
+      const later = expectStep(
+        decideBound({ ...given, status: step.status, atMs: 9 * COOLDOWN_MS }),
+        'report',
+      );
+      expect(later.status).to.deep.equal(step.status);
+      expect(later.event).to.equal(undefined);
+    }
+  });
+
+  describe('what else is wished while yielding', () => {
+    const autostop = DRIFTS.find((d) => d.reason === 'StoppedByAutostop')!;
+    const spec = { running: true, parameters: [{ name: 'cpu', value: '4' }] };
+    const cpu = richParameter({ name: 'cpu', type: 'number', default: '1', max: 8 });
+    const yielding = (value: string, facts: BoundCase['facts'] = {}): BoundCase =>
+      caseOf(autostop, {
+        spec,
+        facts: { values: resolved({ cpu: value }), ...built({ cpu: '1' }), ...asks([cpu]), ...facts },
+      });
+
+    for (const updatePolicy of [undefined, 'OnNextStart', 'Restart'] as const) {
+      it(`U11 a new parameter waits for the next start, updatePolicy ${updatePolicy ?? 'left out'}`, () => {
+        const given = yielding('4');
+        const step = expectStep(decideBound({ ...given, spec: { ...spec, updatePolicy } }), 'report');
+        expect(shown(step.status)).to.deep.equal([
+          'Ready=True/YieldedToCoder',
+          'Synced=True/SyncSucceeded',
+          'Drifted=True/StoppedByAutostop',
+        ]);
+        expect(messageOf(step.status, 'Drifted'))
+          .to.contain('Takes effect with the next start')
+          .and.to.contain('parameter cpu');
+      });
+    }
+
+    it('U9 a wrong one is Stalled', () => {
+      const step = expectStep(decideBound(yielding('9')), 'report');
+      expect(shown(step.status)).to.include('Stalled=True/InvalidParameters');
+      expect(messageOf(step.status)).to.contain('"cpu" must not be above 8');
+      expect(step.status.power, 'it is still yielded to').to.deep.equal(satisfied(true).power);
+    });
+
+    it('U7 a missing one is waited for', () => {
+      const cause = { reason: 'WaitingForDependency', message: 'there is no Secret sizes' } as const;
+      const step = decideBound(yielding('4', { values: { state: 'missing', cause } }));
+      expect(shown(expectStep(step, 'report').status)).to.include('Reconciling=True/WaitingForDependency');
     });
   });
 

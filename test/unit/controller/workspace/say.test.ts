@@ -120,9 +120,11 @@ describe('say', () => {
     const own = { type: 'Normal', reason: 'Running', message: 'It runs' } as const;
     const adopted = { type: 'Normal', reason: 'Adopted', message: 'Took it over' } as const;
 
-    it("the rule's own goes first", () => {
+    it("what was noted goes before the rule's own, and that before what differs", () => {
       const step = say(found({ event: adopted, drifts: [renamed] }), {}, ready, untilWoken, own);
-      expect(expectStep(step, 'report').event).to.deep.equal(own);
+      expect(expectStep(step, 'report').event).to.deep.equal(adopted);
+      const alone = say(found({ drifts: [renamed] }), {}, ready, untilWoken, own);
+      expect(expectStep(alone, 'report').event).to.deep.equal(own);
     });
 
     it('a Warning for a new reason goes before what was noted', () => {

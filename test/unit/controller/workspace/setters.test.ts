@@ -223,9 +223,9 @@ describe('decideSettings', () => {
     );
   });
 
-  it('T4 goes before a start', () => {
+  it('T4 comes after a start: one that cannot be sent keeps nothing from being started', () => {
     const given = { spec: { ...all, running: true }, build: STOPPED };
-    expectSet(decideBound(given), 'ttlMillis', '3600000');
+    expect(expectStep(decideBound(given), 'write').operation.type).to.equal('Start');
   });
 
   it('T4 is sent while a build is under way', () => {
@@ -260,7 +260,7 @@ describe('decideSettings', () => {
     });
   }
 
-  const refusing: CoderErrorKind[] = ['Invalid', 'Forbidden', 'Conflict'];
+  const refusing: CoderErrorKind[] = ['Invalid', 'Forbidden', 'Conflict', 'NotFound'];
   for (const kind of refusing) {
     it(`T5 ${kind} is a refusal, which another wish and a person's request end`, () => {
       const spec = { ttlMillis: 3_600_000 };
@@ -289,7 +289,7 @@ describe('decideSettings', () => {
       field: 'ttlMillis',
       value: '3600000',
     } as const;
-    for (const kind of ['RateLimited', 'Unauthorized', 'NotFound', 'Unreachable'] as const) {
+    for (const kind of ['RateLimited', 'Unauthorized', 'Unreachable'] as const) {
       const status = afterFailure(boundInput({ spec }), operation, new CoderError(kind, 'x'));
       expectSet(decideBound({ spec, status }), 'ttlMillis', '3600000');
     }
@@ -325,6 +325,19 @@ describe('decideSettings', () => {
     expect(expectStep(decideBound({ spec, status: step.status, atMs: 1_000 }), 'report').event).to.equal(
       undefined,
     );
+  });
+
+  it('T7 with a budget of 0 it is said and left, without a Warning', () => {
+    const spec = { ttlMillis: 3_600_000 };
+    const given = { spec, settings: { driftBudget: 0 } };
+    const status = { ...applied(spec), driftedAt: NOW.toISOString() };
+    const step = expectStep(decideBound({ ...given, status, atMs: COOLDOWN_MS }), 'report');
+    expect(shown(step.status)).to.include('Drifted=True/SettingsChanged');
+    expect(step.event?.type).to.equal('Normal');
+    expect([step.status.driftedAt, step.status.corrections]).to.deep.equal([undefined, undefined]);
+    expect(step.rest).to.deep.equal({ until: 'woken' });
+    const later = decideBound({ ...given, status: step.status, atMs: 9 * COOLDOWN_MS });
+    expect(expectStep(later, 'report').status).to.deep.equal(step.status);
   });
 
   for (const jobStatus of ['running', 'failed']) {

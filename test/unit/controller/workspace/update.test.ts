@@ -28,7 +28,13 @@ import {
 import { wantedVersion } from '../../../../src/controller/workspace/update.ts';
 
 const PIN = '0e000000-0000-4000-8000-00000000000a';
-const pinned: PinnedVersion = { id: PIN, name: 'two', templateID: TEMPLATE_ID, jobStatus: 'succeeded' };
+const pinned: PinnedVersion = {
+  id: PIN,
+  name: 'two',
+  templateID: TEMPLATE_ID,
+  jobStatus: 'succeeded',
+  isArchived: false,
+};
 const cpu = richParameter({ name: 'cpu', type: 'number', default: '1', min: 1, max: 8 });
 const disk = richParameter({ name: 'disk', default: 'small', mutable: false });
 const once = richParameter({ name: 'seed', default: '', ephemeral: true });
@@ -178,28 +184,35 @@ describe('version and parameters', () => {
       ],
       [
         'U3 whose import failed',
-        { ...pinned, jobStatus: 'failed' },
+        { ...pinned, jobStatus: 'failed', isArchived: false },
         'Stalled=True/InvalidParameters',
         'the import of the version two failed',
         { until: 'woken' },
       ],
       [
         'U3 whose import was canceled',
-        { ...pinned, jobStatus: 'canceled' },
+        { ...pinned, jobStatus: 'canceled', isArchived: false },
         'Stalled=True/InvalidParameters',
         'the import of the version two failed',
         { until: 'woken' },
       ],
       [
+        'U3 that is archived',
+        { ...pinned, isArchived: true },
+        'Stalled=True/InvalidParameters',
+        'the version two is archived',
+        { until: 'woken' },
+      ],
+      [
         'U4 that waits to be imported',
-        { ...pinned, jobStatus: 'pending' },
+        { ...pinned, jobStatus: 'pending', isArchived: false },
         'Reconciling=True/WaitingForImport',
         'two is being imported',
         { until: 'time', afterMs: 2_000 },
       ],
       [
         'U4 that is being imported',
-        { ...pinned, jobStatus: 'running' },
+        { ...pinned, jobStatus: 'running', isArchived: false },
         'Reconciling=True/WaitingForImport',
         'two is being imported',
         { until: 'time', afterMs: 2_000 },
@@ -244,6 +257,30 @@ describe('version and parameters', () => {
         templateVersionID: 'newer',
         parameters,
       });
+    });
+
+    it('U16 after a start that failed are checked against the active version, which it takes', () => {
+      const failed = build({ jobStatus: 'failed', initiatorID: 'somebody' });
+      const given = {
+        spec: { running: true, parameters: [{ name: 'size', value: 'xl' }] },
+        record: { templateActiveVersionID: 'mended', build: failed },
+      };
+      const facts = { values: resolved({ size: 'xl' }), ...built({ cpu: '1' }) };
+      const decide = (more: Partial<WorkspaceFacts>): WorkspaceStep =>
+        decideBound({ ...given, facts: { ...facts, ...more } });
+      expect(decide(asks([cpu]))).to.deep.equal({ do: 'read', fact: 'definitions' });
+      const input = boundInput(given);
+      const { workspace } = input.facts;
+      expect(wantedVersion(input, workspace?.seen === 'found' ? workspace.value : undefined)).to.equal(
+        'mended',
+      );
+      expect(startOf(decide(asks([richParameter({ name: 'size' })], 'mended')))).to.deep.equal({
+        templateVersionID: 'mended',
+        parameters: [{ name: 'size', value: 'xl' }],
+      });
+      const refused = expectStep(decide(asks([cpu], 'mended')), 'report');
+      expect(shown(refused.status)).to.include('Stalled=True/InvalidParameters');
+      expect(messageOf(refused.status)).to.contain('"size" is unknown');
     });
 
     it('U16 are remembered by a hash in which the version counts too', () => {
@@ -397,6 +434,22 @@ describe('version and parameters', () => {
         'report',
       );
       expect(again.status).to.deep.equal(step.status);
+    });
+
+    it('U11 of very many: as many names as are remembered, the first time and from memory', () => {
+      const names = Array.from({ length: 40 }, (_, i) => `p${String(i).padStart(2, '0')}`);
+      const many = {
+        parameters: names.map((name) => ({ name, value: 'x' })),
+        updatePolicy: 'OnNextStart' as const,
+      };
+      const wished = { values: resolved(Object.fromEntries(names.map((name) => [name, 'x']))) };
+      const known = { ...wished, ...built({}), ...asks(names.map((name) => richParameter({ name }))) };
+      const step = expectStep(running(many, known), 'report');
+      expect(messageOf(step.status, 'Drifted')).to.contain('p04 and ');
+      expect(step.status.parameters?.differing).to.have.length.below(names.length);
+      const again = expectStep(running(many, wished, { status: step.status, fresh: false }), 'report');
+      expect(again.status).to.deep.equal(step.status);
+      expect(again.event).to.equal(undefined);
     });
 
     const forgetting: [string, BoundCase['build'], WorkspaceFacts['values'] | undefined][] = [

@@ -1,6 +1,9 @@
 import { expect } from 'chai';
 import type { CoderWorkspaceSpec, CoderWorkspaceStatus } from '../../../../src/api/generated.ts';
-import type { WorkspaceFacts } from '../../../../src/controller/workspace/input.ts';
+import { CoderError } from '../../../../src/coder/errors.ts';
+import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
+import { afterFailure } from '../../../../src/controller/workspace/outcome.ts';
+import { TAKEN_AS_APPLIED } from '../../../../src/controller/workspace/update.ts';
 import { richParameter } from '../../../support/controller-coder.ts';
 import {
   build,
@@ -14,6 +17,7 @@ import {
 } from '../../../support/controller-records.ts';
 import {
   asks,
+  boundInput,
   built,
   decideBound,
   resolved,
@@ -26,7 +30,9 @@ import {
 const COOLDOWN_MS = 300_000;
 const PIN = '0e000000-0000-4000-8000-00000000000a';
 const pinned = {
-  version: { version: { id: PIN, name: 'two', templateID: TEMPLATE_ID, jobStatus: 'succeeded' } },
+  version: {
+    version: { id: PIN, name: 'two', templateID: TEMPLATE_ID, jobStatus: 'succeeded', isArchived: false },
+  },
 };
 const cpu = richParameter({ name: 'cpu', default: '1' });
 const values = { values: resolved({ cpu: '4' }), ...built({ cpu: '1' }), ...asks([cpu]) };
@@ -84,9 +90,15 @@ const caseOf = (wish: Wish, over: BoundCase = {}): BoundCase => ({
   facts: { ...wish.facts, ...over.facts },
 });
 
+/** What follows the stop for a restart. */
+const startedAgain = (wish: Wish): WorkspaceStep => {
+  const { status } = expectStep(decideBound(caseOf(wish)), 'write');
+  return decideBound(caseOf(wish, { build: { ...STOPPED, number: 2, id: build().id }, status }));
+};
+
 /** The status once the wish was sent with a start. */
 const sentWith = (wish: Wish): CoderWorkspaceStatus => {
-  const { applied } = expectStep(decideBound(caseOf(wish)), 'write').status;
+  const { applied } = expectStep(startedAgain(wish), 'write').status;
   return { ...satisfied(true), ...(applied === undefined ? {} : { applied }) };
 };
 
@@ -156,11 +168,41 @@ describe('decideUpdate', () => {
       });
 
       it('U12 after the stop it is started with what is wished, and counts as carried out', () => {
-        const { status } = expectStep(decideBound(caseOf(wish)), 'write');
-        const stopped = { ...STOPPED, number: 2, id: build().id };
-        const step = expectStep(decideBound(caseOf(wish, { build: stopped, status })), 'write');
+        expect(expectStep(decideBound(caseOf(wish)), 'write').status.applied).to.equal(undefined);
+        const step = expectStep(startedAgain(wish), 'write');
         expect(step.operation.type).to.equal('Start');
-        expect(step.status.applied?.update).to.equal(status.applied?.update);
+        expect(step.status.applied?.update).to.match(/^[0-9a-f]{16}$/);
+      });
+
+      it('U12 is still new when the stop came to nothing', () => {
+        const { status } = expectStep(decideBound(caseOf(wish)), 'write');
+        expect(expectStep(decideBound(caseOf(wish, { status })), 'write').operation.type).to.equal('Stop');
+      });
+
+      it('U12 is tried again by the ladder when Coder refuses the stop', () => {
+        const start = expectStep(decideBound(caseOf(wish)), 'write');
+        let { status } = start;
+        for (let count = 1; count <= 6; count++) {
+          const refused = afterFailure(
+            boundInput(caseOf(wish, { status })),
+            start.operation,
+            new CoderError('Invalid', 'no'),
+          );
+          expect(refused.failures).to.deep.include({ what: 'stop', count });
+          const step = expectStep(decideBound(caseOf(wish, { status: refused })), 'report');
+          expect(shown(step.status)).to.include(
+            count === 6 ? 'Stalled=True/BuildRetriesExhausted' : 'Reconciling=True/RefusedByCoder',
+          );
+          ({ status } = step);
+        }
+      });
+
+      it("U15 what Coder's own automation built otherwise is said and left", () => {
+        const autostart = { ...byOwner, number: 3, reason: 'autostart' };
+        const given = caseOf(wish, { status: sentWith(wish), build: autostart, atMs: 9 * COOLDOWN_MS });
+        const step = expectStep(decideBound(given), 'report');
+        expect(shown(step.status)).to.include('Ready=True/Running').and.to.include(`Drifted=True/${reason}`);
+        expect(step.rest).to.deep.equal({ until: 'woken' });
       });
 
       it('U13 our own build made no difference: it is said and not repeated', () => {
@@ -211,6 +253,49 @@ describe('decideUpdate', () => {
         expect(step.rest).to.deep.equal({ until: 'time', afterMs: 1_200_000 });
       });
 
+      it('U14 after a lost status our own newest build is not blamed: nobody knows with what it was sent', () => {
+        const lost = { ...satisfied(true), applied: { update: TAKEN_AS_APPLIED } };
+        const given = caseOf(wish, { spec: { driftPolicy: 'OnChange' }, status: lost, build: { number: 3 } });
+        const step = expectStep(decideBound(given), 'report');
+        expect(shown(step.status)).to.include(`Drifted=True/${reason}`);
+        expect(messageOf(step.status, 'Drifted'))
+          .to.contain('Somebody built it otherwise')
+          .and.to.not.contain('did not take it');
+        expect(step.status.applied?.update).to.match(/^lost:[0-9a-f]{16}$/);
+        const again = expectStep(decideBound({ ...given, status: step.status }), 'report');
+        expect(again.status, 'nothing more is written').to.deep.equal(step.status);
+        const waits = expectStep(
+          decideBound({
+            ...given,
+            spec: { ...given.spec, updatePolicy: 'OnNextStart' },
+            status: step.status,
+          }),
+          'report',
+        );
+        expect(messageOf(waits.status, 'Drifted')).to.contain('Takes effect with the next start');
+      });
+
+      it('U12 another wish after a lost status is new', () => {
+        const applied = { update: `${TAKEN_AS_APPLIED}:0123456789abcdef` };
+        const given = caseOf(wish, { status: { ...satisfied(true), applied } });
+        expect(expectStep(decideBound(given), 'write').operation.type).to.equal('Stop');
+      });
+
+      it('U14 with a budget of 0 it is said and left, without a Warning', () => {
+        const settings = { driftBudget: 0 };
+        const given = caseOf(wish, {
+          status: sentWith(wish),
+          build: others,
+          atMs: 9 * COOLDOWN_MS,
+          settings,
+        });
+        const step = expectStep(decideBound(given), 'report');
+        expect(shown(step.status)).to.include('Ready=True/Running').and.to.include(`Drifted=True/${reason}`);
+        expect(step.event?.type).to.equal('Normal');
+        expect(step.status.driftedAt).to.equal(undefined);
+        expect(step.rest).to.deep.equal({ until: 'woken' });
+      });
+
       it("U12 a person's request makes it new", () => {
         const given = caseOf(wish, { status: sentWith(wish), build: { number: 3 }, asked: 'again' });
         expect(expectStep(decideBound(given), 'write').operation.type).to.equal('Stop');
@@ -259,7 +344,9 @@ describe('decideUpdate', () => {
   }
 
   describe('what could not be started is not stopped', () => {
-    const failed = { version: { version: { ...pinned.version.version, jobStatus: 'failed' } } };
+    const failed = {
+      version: { version: { ...pinned.version.version, jobStatus: 'failed', isArchived: false } },
+    };
     const problems: [string, CoderWorkspaceSpec, Partial<WorkspaceFacts>, string][] = [
       [
         'U1 a pin that is not there',

@@ -1,0 +1,69 @@
+import { expect } from 'chai';
+import { systemClock } from '../../../src/base/clock.ts';
+import { CoderClient } from '../../../src/coder/client.ts';
+import { CoderError, isUnauthorized } from '../../../src/coder/errors.ts';
+import { describeCoderContract } from '../../support/coder-contract.ts';
+import { openScriptedServer } from '../../support/coder/contract-scripted.ts';
+import { CoderServer, SCRIPTED_TOKEN } from '../../support/coder/server.ts';
+import { DEPLOYMENT, OPERATOR, SimulatedCoder } from '../../support/controller-coder.ts';
+
+describeCoderContract('The contract and the scripted Coder behind HTTP', openScriptedServer);
+
+describe('The scripted Coder behind HTTP', () => {
+  let server: CoderServer;
+  const clients: CoderClient[] = [];
+
+  beforeEach(async () => {
+    server = await CoderServer.start(new SimulatedCoder(systemClock));
+  });
+
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await server.close();
+  });
+
+  function connect(token = SCRIPTED_TOKEN): CoderClient {
+    const policy = { httpHosts: ['127.0.0.1'], allowLoopback: true };
+    const client = new CoderClient({ url: server.url, token, policy, timeoutMs: 500 });
+    clients.push(client);
+    return client;
+  }
+
+  const caught = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error);
+
+  it('says who it is to everybody, and the rest to its token', async () => {
+    const stranger = connect('another-token');
+    expect((await stranger.buildInfo()).deployment_id).to.equal(DEPLOYMENT);
+    expect(isUnauthorized(await caught(stranger.me()))).to.equal(true);
+    expect(await connect().me()).to.include({ username: OPERATOR.username });
+    expect(await connect().tokenExpiry()).to.have.property('at');
+  });
+
+  it('loses a request or its answer, and can be away', async () => {
+    const client = connect();
+    const template = server.coder.addTemplate();
+    const create = (name: string): Promise<unknown> =>
+      caught(client.createWorkspace('ann', { name, template_id: template.id }));
+    server.coder.fate = 'lost';
+    expect(await create('lost')).to.include({ kind: 'Timeout', unclear: true });
+    expect(server.coder.present).to.deep.equal([]);
+    server.coder.fate = 'answer lost';
+    expect(await create('made')).to.include({ kind: 'Timeout', unclear: true });
+    expect(server.coder.present.map((w) => w.name)).to.deep.equal(['made']);
+    server.coder.outage = new CoderError('Unreachable', 'away');
+    expect(await caught(client.me())).to.include({ kind: 'Unreachable' });
+  });
+
+  it('holds one request back until it is let in', async () => {
+    const held = server.holdNext('GET', /\/users\/me$/);
+    let isAnswered = false;
+    const asked = connect()
+      .me()
+      .then(() => (isAnswered = true));
+    await held.arrived;
+    await connect().me();
+    expect(isAnswered).to.equal(false);
+    held.release();
+    expect(await asked).to.equal(true);
+  });
+});
