@@ -111,6 +111,7 @@ export async function runPass<
           options.assertLeading();
           hasWritten = true;
           running = step.operation;
+          if (step.notice !== undefined) options.emit(server, step.notice);
           if (step.event !== undefined) options.emit(server, step.event);
           input = await options.perform(input, step.operation);
           break;

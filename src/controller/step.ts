@@ -13,6 +13,8 @@ export type Step<Fact, Operation, Status> =
       readonly operation: Operation;
       readonly status: Status;
       readonly event?: StepEvent;
+      /** Told before the event: what a person must know of the object beside of what is done now. */
+      readonly notice?: StepEvent | undefined;
     }
   /** Write the status if it differs, and rest until something wakes the object or the time has come. */
   | { readonly do: 'report'; readonly status: Status; readonly rest: Rest; readonly event?: StepEvent }

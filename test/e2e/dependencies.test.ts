@@ -178,8 +178,8 @@ describe('what is missing or wrong', function () {
       metadata: { name: `coder.${user}.dev` },
       spec: { templateName: tenant.tag, running: true },
     });
-    const createUser = (user: string): Promise<void> =>
-      coderRequest(tenant, 'POST', '/users', {
+    const createUser = (user: string): Promise<unknown> =>
+      tenant.asAdmin('POST', '/users', {
         email: `${user}@example.com`,
         username: user,
         login_type: 'none',
@@ -203,13 +203,13 @@ describe('what is missing or wrong', function () {
       const name = `coder.${user}.dev`;
       const member = `/organizations/${tenant.stack.coder.accounts.organizationId}/members/${user}`;
       await createUser(user);
-      await coderRequest(tenant, 'DELETE', member);
+      await tenant.asAdmin('DELETE', member);
       await tenant.apply(workspaceOf(user));
       const outside = await tenant.until(workspaces, name, (w) =>
         has(w, 'Stalled', 'True', 'OwnerNotMember'),
       );
       expect(messageOf(outside, 'Ready')).to.contain(`${user} is not a member of the organization coder`);
-      await coderRequest(tenant, 'POST', member);
+      await tenant.asAdmin('POST', member);
       await tenant.kubectl('annotate', 'cws', name, 'coder.com/reconcile-requested-at=1');
       await tenant.until(workspaces, name, isReady);
     });
@@ -256,8 +256,8 @@ describe('what is missing or wrong', function () {
       await tenant.coder.createBuild(made.id, { transition: 'delete' });
     });
 
-    it('reports what others did since, and leaves it', async () => {
-      await tenant.apply(tenant.workspace({ running: true }));
+    it('reports what others did since, and leaves it under driftPolicy OnChange', async () => {
+      await tenant.apply(tenant.workspace({ running: true, driftPolicy: 'OnChange' }));
       const ready = await tenant.untilWorkspace(isReady);
       const id = ready.status?.id ?? '';
       await tenant.coder.createBuild(id, { transition: 'stop' });
@@ -324,14 +324,3 @@ describe('what is missing or wrong', function () {
     });
   });
 });
-
-/** A call that the operator itself never makes. */
-async function coderRequest(tenant: Tenant, method: string, path: string, body?: object): Promise<void> {
-  const { coder } = tenant.stack;
-  const response = await fetch(`${coder.url}/api/v2${path}`, {
-    method,
-    headers: { 'coder-session-token': coder.adminToken, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-}

@@ -3,6 +3,7 @@ import { logTail } from '../../hack/stack/process.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
 import { isReady, Tenant } from '../support/tenant.ts';
+import { PARAMETERS } from '../support/terraform.ts';
 
 describe('at rest', function () {
   this.timeout(150_000);
@@ -17,9 +18,38 @@ describe('at rest', function () {
       tenant.template(),
       tenant.workspace({ running: true }),
       tenant.workspace({ running: false }, `${tenant.tag}b`),
+      // All that may have to be set right again or read again, and is in order.
+      tenant.template({ files: PARAMETERS }, `${tenant.tag}p`),
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'values' },
+        type: 'coder.com/values',
+        stringData: { password: 'correct horse' },
+      },
+      tenant.workspace(
+        {
+          templateName: `${tenant.tag}p`,
+          running: true,
+          parameters: [
+            { name: 'password', valueFrom: { secretKeyRef: { name: 'values', key: 'password' } } },
+            { name: 'cpus', value: '4' },
+          ],
+          ttlMillis: 7_200_000,
+          autostartSchedule: 'CRON_TZ=Europe/Berlin 30 9 * * 1-5',
+          automaticUpdates: 'Always',
+          updatePolicy: 'Restart',
+          driftPolicy: 'Enforce',
+        },
+        `${tenant.tag}p`,
+      ),
     );
     await tenant.untilWorkspace(isReady);
     await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}b`);
+    await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}p`);
+    // What Coder holds is counted once a look, so the last change of it is told a while later.
+    const { count } = await tenant.coder.workspaces();
+    await tenant.untilControlPlane((c) => isReady(c) && c.status?.counts?.workspaces === count, 60_000);
   });
 
   after(async function () {

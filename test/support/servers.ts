@@ -11,7 +11,7 @@ export const SERVERS_WITHIN_MS = 900_000;
 
 /** Flags with which the tests' operator runs: short waits, so that a test sees a retry within seconds. */
 const OPERATOR_ARGS = [
-  ...['--retry-base', '2s', '--request-timeout', '4s', '--lease-duration', '12s'],
+  ...['--retry-base', '2s', '--request-timeout', '4s', '--lease-duration', '12s', '--drift-cooldown', '2s'],
   ...['--log-format', 'text', '--log-level', 'debug'],
 ];
 
@@ -21,8 +21,10 @@ export function servers(): Promise<Stack> {
     const stack = await startStack({
       auditLog: true,
       progress: terminalProgress(),
-      // An abandoned job is looked for every second instead of every minute.
-      coderSettings: { env: { CODER_JOB_HANG_DETECTOR_INTERVAL: '1s' } },
+      // Abandoned jobs, schedules and deadlines are looked at every second instead of every minute.
+      coderSettings: {
+        env: { CODER_JOB_HANG_DETECTOR_INTERVAL: '1s', CODER_AUTOBUILD_POLL_INTERVAL: '1s' },
+      },
     });
     await installOperator(stack.kubernetes);
     return stack;

@@ -232,6 +232,73 @@ export class Tenant {
     return builds.map((b) => b.transition).reverse();
   }
 
+  /** A call to Coder that the operator itself never makes, as the first user; gives what was answered. */
+  async asAdmin(method: string, path: string, body?: object): Promise<unknown> {
+    const { url, adminToken } = this.stack.coder;
+    const response = await fetch(`${url}/api/v2${path}`, {
+      method,
+      headers: { 'coder-session-token': adminToken, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  /** Asks by annotation, as a person does: `kind` and `name` as kubectl takes them. */
+  async request(kind: string, name: string): Promise<string> {
+    const value = randomBytes(4).toString('hex');
+    await this.kubectl('annotate', '--overwrite', kind, name, `coder.com/reconcile-requested-at=${value}`);
+    return value;
+  }
+
+  /** Waits until Coder is as `isSo` says. */
+  async untilCoder<T>(read: () => Promise<T>, isSo: (value: T) => boolean, withinMs = 30_000): Promise<T> {
+    let last: T | undefined;
+    const found = await until(
+      async () => {
+        last = await read();
+        return isSo(last) ? { value: last } : undefined;
+      },
+      { withinMs, everyMs: 100 },
+    );
+    if (found !== undefined) return found.value;
+    const operator = await runningOperator();
+    throw new Error(
+      `Coder did not come to be ${isSo.toString()} within ${withinMs} ms.\nIt is: ${JSON.stringify(last)}\n` +
+        `The operator said:\n${logTail(operator.logFile, 0, 30)}`,
+    );
+  }
+
+  /**
+   * Waits until the operator has looked at everything in Coder twice: only then does it mean something that it has done
+   * nothing. A whole poll interval lies between the two, which is longer than any wait that the tests' operator makes.
+   * Only while no other namespace has a control plane.
+   */
+  async untilLookedAgain(): Promise<void> {
+    const before = await looks();
+    await this.untilCoder(looks, (now) => now >= before + 2, 60_000);
+  }
+
+  /** What kubectl and the operator's log show of the namespace, Secrets aside. */
+  async shown(): Promise<string> {
+    const kinds = 'ccp,ctpl,cws,events';
+    const operator = await runningOperator();
+    return [
+      await this.kubectl('get', kinds, '-o', 'yaml'),
+      await this.kubectl('get', kinds, '-o', 'wide'),
+      await this.kubectl('describe', kinds),
+      readFileSync(operator.logFile, 'utf8'),
+    ].join('\n');
+  }
+
+  /** Messages of the namespace's events with this reason. */
+  async events(reason: string): Promise<string[]> {
+    const list = await this.kubectl('get', 'events', '-o', 'json', `--field-selector=reason=${reason}`);
+    const { items } = JSON.parse(list) as { readonly items: readonly { readonly message: string }[] };
+    return items.map((item) => item.message);
+  }
+
   /** How often the audit log saw the operator's service account write, the Lease aside. */
   operatorWrites(): string[] {
     const file = this.stack.kubernetes.auditLogFile;
@@ -253,9 +320,19 @@ export class Tenant {
   async destroy(): Promise<void> {
     await this.kubectl('delete', 'coderworkspaces,codertemplates', '--all', '--wait=true', '--timeout=60s');
     await this.kubectl('delete', 'codercontrolplanes', '--all', '--wait=true', '--timeout=30s');
-    await this.stack.kubernetes.kubectl(['delete', 'namespace', this.namespace, '--wait=false']);
+    const unlessGone = ['--ignore-not-found', '--wait=false'];
+    await this.stack.kubernetes.kubectl(['delete', 'namespace', this.namespace, ...unlessGone]);
     await this.#close();
   }
+}
+
+/** How often the operator has looked at everything in some Coder, by its own count. */
+async function looks(): Promise<number> {
+  const operator = await runningOperator();
+  const text = await (await fetch(`${operator.url}/metrics`)).text();
+  // Two requests at the end of each look, and at hardly any other time.
+  const line = /^coder_operator_coder_requests_total\{method="GET",route="\/templates",code="200"\} (\d+)$/m;
+  return Number(line.exec(text)?.[1] ?? 0) / 2;
 }
 
 interface AuditEvent {

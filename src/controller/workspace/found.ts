@@ -34,7 +34,9 @@ export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean)
     fresh,
     notes: { drifts: [], event },
   };
-  return decideWishes(found);
+  const step = decideWishes(found);
+  // A report has it among its notes.
+  return step.do === 'write' ? { ...step, notice: event } : step;
 }
 
 /** What is wished of a workspace that is there. */

@@ -119,6 +119,13 @@ describe('runPass', () => {
     bench = new Bench();
   });
 
+  it('tells a notice before what it does', async () => {
+    const notice = { type: 'Warning', reason: 'Retained', message: 'x' } as const;
+    await bench.run((input) => (input.object.status?.phase === 'sent' ? done : { ...write, notice }));
+    const told = bench.journal.filter((entry) => entry.startsWith('event'));
+    expect(told).to.deep.equal(['event Retained', 'event Sending']);
+  });
+
   it('takes the finalizer, reads, announces, asks for the lease, sends, records', async () => {
     expect(await bench.run(usual)).to.deep.equal(untilWoken);
     expect(bench.journal).to.deep.equal([

@@ -287,6 +287,16 @@ describe('decideWorkspace', () => {
       );
     });
 
+    it('tells the takeover, and that Delete does not count, also when there is something to do at once', () => {
+      const spec = { running: false, deletionPolicy: 'Delete' as const };
+      const step = expectStep(decideWorkspace(workspaceInput({ spec }, found)), 'write');
+      expect(step.event).to.deep.include({ type: 'Normal', reason: 'Stopping' });
+      expect(step.notice).to.deep.include({ type: 'Warning', reason: 'Retained' });
+      expect(step.notice?.message)
+        .to.contain('Took over the workspace')
+        .and.to.contain('deletionPolicy Delete does not count');
+    });
+
     it('carries the wish out also when it had begun to create the workspace itself', () => {
       const conditions = expectStep(decideWorkspace(workspaceInput({ metadata: held }, creatable)), 'write')
         .status.conditions;
