@@ -258,9 +258,10 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
       ? input.facts.activeVersionName.name
       : undefined;
   if (named === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
+  const event = overruledWarning(input, choice.overruled, 'template');
   const known: Found = {
     ...bound,
-    input: { ...input, notes: { drifts: [], event: overruledWarning(input, choice.overruled, 'template') } },
+    input: { ...input, notes: { drifts: [], event } },
     status: {
       ...status,
       activeVersion: { id: record.activeVersionID, name: named ?? read },
@@ -273,7 +274,9 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   const { found, send } = decideSettings(known);
   const content = waitForImport(found) ?? decideContent(found, record);
   // A setting that cannot be sent must keep no content from being imported or promoted, so it comes last.
-  return content.do === 'report' && send !== undefined ? send(content) : content;
+  const step = content.do === 'report' && send !== undefined ? send(content) : content;
+  // A report has it among its notes.
+  return step.do === 'write' ? { ...step, notice: step.notice ?? event } : step;
 }
 
 function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {

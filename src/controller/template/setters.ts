@@ -5,7 +5,6 @@ import { canonicalEqual } from '../../kube/equality.ts';
 import { corrects } from '../correction.ts';
 import { moreNotes } from '../notes.ts';
 import { requestOf, synced, unlessSuspended, withVerdict, type ReportStep } from '../report.ts';
-import type { StepEvent } from '../step.ts';
 import { forgotten, weighWishes, withApplied } from '../wishes.ts';
 import type { Found, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
 import { SETTING_FIELDS, wishOf, type SettingField, type TemplateSettings } from './settings.ts';
@@ -65,10 +64,11 @@ export function decideSettings(before: Found): SettingsDecision {
   return {
     found,
     send: (content) => {
-      // What the content came to is told once, and not again after this.
+      // That the content is there is told once, and not again after this.
       const isNews = content.status.contentHash !== found.status.contentHash;
-      const event = notes.event ?? (isNews ? content.event : undefined);
-      return sending({ ...found, status: counted(content.status) }, wanted, content.status, event);
+      const notice = isNews ? content.event : undefined;
+      const step = sending({ ...found, status: counted(content.status) }, wanted, content.status);
+      return step.do === 'write' ? { ...step, notice } : step;
     },
   };
 }
@@ -80,7 +80,6 @@ function sending(
   { input, record, status }: Found,
   wanted: readonly SettingField[],
   unsent: TemplateDraft,
-  event: StepEvent | undefined,
 ): TemplateStep {
   const { spec } = input.object;
   const message = `Setting ${wanted.map((field) => `spec.${field}`).join(', ')} in Coder`;
@@ -104,7 +103,7 @@ function sending(
         synced,
         reconciling: { reason: 'Progressing', message },
       }),
-      event: event ?? { type: 'Normal', reason: 'Updating', message },
+      event: { type: 'Normal', reason: 'Updating', message },
     },
     unsent,
   );

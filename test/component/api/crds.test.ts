@@ -114,6 +114,74 @@ describe('the CRDs on a real API server', function () {
     ],
     ['a version that is no UUID', template('coder.small', { versionID: 'latest' }), /spec\.versionID/],
     [
+      'a display name that begins with a space',
+      template('coder.small', { displayName: ' Docker' }),
+      /spec\.displayName.*must be one line that neither begins nor ends with a space/s,
+    ],
+    [
+      'a display name of two lines',
+      template('coder.small', { displayName: 'Docker\nand more' }),
+      /spec\.displayName.*must be one line/s,
+    ],
+    [
+      'a display name of 65 characters',
+      template('coder.small', { displayName: 'x'.repeat(65) }),
+      /spec\.displayName.*may not be more than 64/s,
+    ],
+    [
+      'an icon that is neither a path nor a URL',
+      template('coder.small', { icon: 'docker.png' }),
+      /spec\.icon.*must be empty, a path such as \/icon\/docker\.png, or an https or http URL/s,
+    ],
+    [
+      'an icon behind another scheme',
+      template('coder.small', { icon: 'data:image/png;base64,AA==' }),
+      /spec\.icon.*must be empty, a path/s,
+    ],
+    [
+      'a default TTL below nothing',
+      template('coder.small', { defaultTTLMillis: -1 }),
+      /spec\.defaultTTLMillis.*greater than or equal to 0/s,
+    ],
+    ...['failureTTLMillis', 'timeTilDormantMillis', 'timeTilDormantAutodeleteMillis'].map(
+      (field) =>
+        [
+          `a ${field} of less than a minute`,
+          template('coder.small', { [field]: 59_999 }),
+          new RegExp(`spec\\.${field}.*must be 0, for never, or at least one minute \\(60000\\)`, 's'),
+        ] as const,
+    ),
+    [
+      'an autostop requirement without days',
+      template('coder.small', { autostopRequirement: { weeks: 2 } }),
+      /spec\.autostopRequirement\.daysOfWeek: Required value/,
+    ],
+    [
+      'a day that there is not',
+      template('coder.small', { autostartRequirement: { daysOfWeek: ['monday'] } }),
+      /spec\.autostartRequirement\.daysOfWeek\[0\].*"Monday", "Tuesday"/s,
+    ],
+    [
+      'an autostop every 17 weeks',
+      template('coder.small', { autostopRequirement: { daysOfWeek: ['Monday'], weeks: 17 } }),
+      /spec\.autostopRequirement\.weeks.*less than or equal to 16/s,
+    ],
+    [
+      'a port share level in lower case',
+      template('coder.small', { maxPortShareLevel: 'public' }),
+      /spec\.maxPortShareLevel.*"Owner", "Authenticated", "Organization", "Public"/s,
+    ],
+    [
+      'another CORS behaviour',
+      template('coder.small', { corsBehavior: 'Open' }),
+      /spec\.corsBehavior.*"Simple", "Passthru"/s,
+    ],
+    [
+      'a drift policy of a template that there is not',
+      template('coder.small', { driftPolicy: 'Observe' }),
+      /spec\.driftPolicy.*"Enforce", "OnChange"/s,
+    ],
+    [
       'two pins',
       workspace('coder.alice.dev', {
         templateVersionID: '0e000000-0000-4000-8000-000000000001',
@@ -251,6 +319,51 @@ describe('the CRDs on a real API server', function () {
       'files in folders',
       template('coder.folders', { files: { 'modules/x/main.tf': '', '.terraform.lock.hcl': '' } }),
     ],
+    [
+      'everything that a template may wish',
+      template('coder.everything', {
+        organization: 'coder',
+        files: { 'main.tf': '' },
+        displayName: 'Docker, with everything',
+        description: 'Containers',
+        icon: 'https://example.com/docker.png',
+        deprecated: 'Use the other one',
+        defaultTTLMillis: 28_800_000,
+        activityBumpMillis: 3_600_000,
+        autostopRequirement: { daysOfWeek: ['Sunday', 'Monday'], weeks: 2 },
+        autostartRequirement: { daysOfWeek: ['Monday', 'Friday'] },
+        allowUserAutostart: false,
+        allowUserAutostop: false,
+        allowUserCancelWorkspaceJobs: true,
+        failureTTLMillis: 60_000,
+        timeTilDormantMillis: 604_800_000,
+        timeTilDormantAutodeleteMillis: 2_592_000_000,
+        requireActiveVersion: true,
+        maxPortShareLevel: 'Organization',
+        corsBehavior: 'Passthru',
+        useClassicParameterFlow: true,
+        driftPolicy: 'OnChange',
+        deletionPolicy: 'Retain',
+        suspend: true,
+      }),
+    ],
+    [
+      'settings of a template that are cleared',
+      template('coder.cleared', {
+        displayName: '',
+        description: '',
+        icon: '',
+        deprecated: '',
+        defaultTTLMillis: 0,
+        activityBumpMillis: 0,
+        autostopRequirement: { daysOfWeek: [] },
+        autostartRequirement: { daysOfWeek: [] },
+        failureTTLMillis: 0,
+        timeTilDormantMillis: 0,
+        timeTilDormantAutodeleteMillis: 0,
+      }),
+    ],
+    ['an icon that Coder brings along', template('coder.icon', { icon: '/icon/docker.png' })],
   ];
   for (const [what, object] of accepted) {
     it(`takes ${what}`, async () => {

@@ -264,6 +264,58 @@ describe('TemplateReconciler', () => {
       expect(shown(w.kube.object?.status)).to.include('Reconciling=True/WaitingForImport');
     });
 
+    describe('that fail again and again', () => {
+      const failing = async (error: CoderError): Promise<TemplateWorld> => {
+        const w = world();
+        await ready(w);
+        w.coder.onRequest = (what) => {
+          if (what === 'updateTemplate') throw error;
+        };
+        w.kube.apply(() => ({ ...spec, files: { 'main.tf': '# two' } }));
+        return w;
+      };
+      /** Passes for so many minutes; every import ends so. */
+      const play = async (w: TemplateWorld, minutes: number, end: 'succeeded' | 'failed'): Promise<void> => {
+        for (let s = 0; s < minutes * 60; s += 2) {
+          await w.pass();
+          w.coder.finishImports(end);
+          await w.clock.advance(2_000);
+        }
+      };
+      const tries = (w: TemplateWorld): number =>
+        w.kube.statuses.filter((s) => s.pendingOperation?.type === 'SetSettings').length;
+      const errors = {
+        'for certain': new CoderError('ServerError', 'status 503'),
+        'with an open end': new CoderError('ServerError', 'status 500', { mayHaveChanged: true }),
+      };
+
+      for (const [how, error] of Object.entries(errors)) {
+        it(`${how}, keep no content from being imported and promoted`, async () => {
+          const w = await failing(error);
+          await play(w, 3, 'succeeded');
+          expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'promote']);
+          expect(tries(w)).to.be.above(1);
+          expect(w.kube.object?.status?.observed?.displayName).to.equal('');
+          expect(w.events.filter(({ reason }) => reason === 'UpToDate')).to.have.length(2);
+        });
+
+        it(`${how}, keep no import that failed from being tried again`, async () => {
+          const w = await failing(error);
+          await play(w, 6, 'failed');
+          expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'createVersion', 'createVersion']);
+        });
+
+        it(`${how}, have no content promoted anew that was the active one once`, async () => {
+          const w = await failing(error);
+          await play(w, 3, 'succeeded');
+          w.coder.promoteAnother();
+          const before = landed(w).length;
+          await play(w, 3, 'succeeded');
+          expect(landed(w).slice(before)).to.deep.equal([]);
+        });
+      }
+    });
+
     it('that somebody changed are set right after the cooldown, within the budget', async () => {
       const w = world(spec);
       await ready(w);

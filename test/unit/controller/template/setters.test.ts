@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { finalizers, annotations } from '../../../../src/api/kinds.ts';
 import type { CoderTemplateSpec, CoderTemplateStatus } from '../../../../src/api/generated.ts';
-import { contentHash } from '../../../../src/coder/archive.ts';
+import { contentHash, versionName } from '../../../../src/coder/archive.ts';
 import { CoderError, type CoderErrorKind } from '../../../../src/coder/errors.ts';
 import { decideTemplate } from '../../../../src/controller/template/decide.ts';
 import type {
@@ -30,6 +30,7 @@ import {
   templateInput,
   templateRecord,
   VERSION_ID,
+  versionRecord,
 } from '../../../support/controller-records.ts';
 import { SUSPENSIONS } from '../../../support/workspace-rules.ts';
 
@@ -119,6 +120,12 @@ function sent(step: TemplateStep): {
     'Reconciling=True/Progressing',
   ]);
   return operation;
+}
+
+/** The step that sends settings. */
+function sentWith(step: TemplateStep): Extract<TemplateStep, { do: 'write' }> {
+  sent(step);
+  return expectStep(step, 'write');
 }
 
 const AT_REST = ['Ready=True/UpToDate', 'Synced=True/SyncSucceeded'];
@@ -233,6 +240,30 @@ describe('decideSettings of a template', () => {
     expect(step.event).to.deep.include({ type: 'Warning', reason: 'SettingsChanged' });
   });
 
+  it('sets nothing right with a budget of 0: it is said and left, without a Warning', () => {
+    const spec = wishOf('icon');
+    const status = { ...applied(spec), driftedAt: '2026-01-01T00:00:00Z' };
+    const input = inputOf({ spec, status, atMs: COOLDOWN_MS });
+    const step = expectStep(
+      decideTemplate({ ...input, settings: { ...input.settings, driftBudget: 0 } }),
+      'report',
+    );
+    expect(shown(step.status)).to.deep.equal([...AT_REST, 'Drifted=True/SettingsChanged']);
+    expect(step.event?.type).to.equal('Normal');
+    expect([step.status.driftedAt, step.status.corrections]).to.deep.equal([undefined, undefined]);
+    expect(step.rest).to.deep.equal({ until: 'woken' });
+  });
+
+  it('warns also when they are sent at once that Delete does not count', () => {
+    const spec: CoderTemplateSpec = { ...wishOf('icon'), deletionPolicy: 'Delete' };
+    const input = inputOf({ spec, status: { origin: 'Adopted' } });
+    const object = { ...input.object, metadata: { ...input.object.metadata, finalizers: [] } };
+    expect(sentWith(decideTemplate({ ...input, object })).notice).to.deep.include({
+      type: 'Warning',
+      reason: 'Retained',
+    });
+  });
+
   describe('a person asks', () => {
     const spec = wishOf('deprecated');
     const status: CoderTemplateStatus = {
@@ -280,6 +311,36 @@ describe('decideSettings of a template', () => {
       ]);
       const wrong = { files: { a: '', 'a/b': '' } };
       expect(sent(decide({ spec: { ...wishOf('icon'), ...wrong } })).fields).to.deep.equal(['icon']);
+    });
+
+    const two = contentHash({ files: others.files, provisioner: 'terraform' });
+    const name = versionName(two, 1);
+    const version = versionRecord({ name, templateID: TEMPLATE_ID });
+
+    it('goes first, and no correction is counted for it', () => {
+      const spec = { ...wishOf('icon'), ...others };
+      const status = { ...applied(wishOf('icon')), driftedAt: '2026-01-02T02:59:05Z' };
+      const facts = { versionByName: { name, version: { ...version, id: 'another' } } };
+      const step = expectStep(decide({ spec, status, facts }), 'write');
+      expect(step.operation.type).to.equal('Promote');
+      expect(step.status.driftedAt).to.equal(status.driftedAt);
+      expect(step.status.corrections).to.equal(undefined);
+      expect(step.status.applied).to.deep.include(wishOf('icon'));
+    });
+
+    it('that is there is told with the settings that follow, and remembered', () => {
+      const facts = { versionByName: { name, version } };
+      const step = sentWith(decide({ spec: { ...wishOf('icon'), ...others }, facts }));
+      expect(step.notice).to.deep.include({ type: 'Normal', reason: 'UpToDate' });
+      expect(step.event).to.deep.include({ type: 'Normal', reason: 'Updating' });
+      expect(step.status.contentHash).to.equal(two);
+      expect(step.status.contentVersionID).to.equal(VERSION_ID);
+    });
+
+    it('that failed is remembered with the settings that follow', () => {
+      const facts = { versionByName: { name, version: { ...version, jobStatus: 'failed', error: 'no' } } };
+      const { status } = sentWith(decide({ spec: { ...wishOf('icon'), ...others }, facts }));
+      expect(status.pendingVersion).to.deep.include({ name, error: 'no', failedAt: '2026-01-02T03:04:05Z' });
     });
 
     it('that cannot be is what is told, with the drift of the settings', () => {
