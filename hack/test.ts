@@ -60,6 +60,8 @@ function histories(others: readonly string[]): Promise<number> {
   const args = [
     'test/unit/**/converge.test.ts',
     '--parallel',
+    '--jobs',
+    '2',
     '--timeout',
     String(HISTORIES_LONGEST_MS),
     ...others,
