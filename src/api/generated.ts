@@ -20,7 +20,7 @@ export interface CoderControlPlaneSpec {
     | undefined;
   /** Whether deletionPolicy Delete counts for workspaces and templates that the operator did not create. Left out, it is Deny: those are kept. */
   readonly adoptedDeletion?: 'Deny' | 'Allow' | undefined;
-  /** Requests to Coder in the long run, the fixed rhythm of looking aside. Left out, it is 240. */
+  /** Requests to Coder a minute in the long run, those by which it is looked at in a fixed rhythm not counted. Left out, it is 240. */
   readonly requestsPerMinute?: number | undefined;
   /** Builds of workspaces that the operator has under way at the same time. Left out, there is no limit. */
   readonly maxConcurrentBuilds?: number | undefined;

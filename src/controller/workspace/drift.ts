@@ -1,13 +1,13 @@
 import type { Cause } from '../../api/conditions.ts';
 import type { DriftReason } from '../../api/reasons.ts';
-import { hasFailed, isOverQuota, type BuildRecord } from '../observer/record.ts';
+import { hasFailed, isOverQuota } from '../observer/record.ts';
 import { after, untilWoken } from '../step.ts';
 import { correctionOf, corrects, thenCorrected } from '../correction.ts';
 import type { Found, WorkspaceStep } from './input.ts';
 import type { Drive } from './power.ts';
 import { say, sayWaiting } from './say.ts';
 import { decideUpdate, withUpdate } from './updating.ts';
-import { initiatorOf } from './status.ts';
+import { because, initiatorOf, isAutomatic } from './status.ts';
 
 /**
  * The wish was reached once, and the workspace is not there any more.
@@ -24,12 +24,11 @@ import { initiatorOf } from './status.ts';
  * the wish a pending one again, so that all that holds for a new wish holds for it too.
  */
 export function decideDrift(found: Found, wished: boolean, drive: Drive): WorkspaceStep {
-  const { input, record, coder } = found;
+  const { input, record } = found;
   const { build } = record;
   const drift = driftOf(found, wished);
-  const isAutomatic = initiatorOf(build, record, coder) === 'Coder';
   const isDormant = wished && record.dormantAt !== undefined;
-  if (!corrects(input) || isAutomatic || isDormant || isOverQuota(build)) {
+  if (!corrects(input) || isAutomatic(build) || isDormant || isOverQuota(build)) {
     // What else is wished is told all the same.
     return withUpdate(found, (next, update) => {
       const told = decideUpdate(next, update);
@@ -108,8 +107,4 @@ function driftOf({ record, coder }: Found, wished: boolean): Cause<DriftReason> 
   }
   if (initiator === 'Coder') return { reason: started ? 'StartedByCoder' : 'StoppedByCoder', message };
   return { reason: started ? 'StartedByUser' : 'StoppedByUser', message };
-}
-
-function because(build: BuildRecord): string {
-  return build.error === undefined ? '' : `: ${build.error}`;
 }

@@ -137,7 +137,6 @@ export type WorkspaceOperation =
     };
 
 export type WorkspaceStep = Step<WorkspaceFactName, WorkspaceOperation, WorkspaceDraft>;
-export type WorkspaceWrite = Extract<WorkspaceStep, { do: 'write' }>;
 
 /** A status as rules build it; the pass adds what only it knows (the operation's id and epoch). */
 export type WorkspaceDraft = CoderWorkspaceStatus;

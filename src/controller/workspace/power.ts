@@ -11,7 +11,7 @@ import { failuresOf, oneMore, type Failures } from './failures.ts';
 import type { Found, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { say, sayStalled, sayWaiting } from './say.ts';
 import { waitForSlot } from './slot.ts';
-import { initiatorOf, isRenamed } from './status.ts';
+import { because, initiatorOf, isRenamed } from './status.ts';
 import { buildWith, sayProblem, withHash, type BuildWith, type Compared } from './update.ts';
 import { decideUpdate, withUpdate } from './updating.ts';
 
@@ -238,8 +238,4 @@ function build(found: Found, wished: boolean, made: BuildWith, options: DriveOpt
     },
     options.unsent ?? status,
   );
-}
-
-function because(build: BuildRecord): string {
-  return build.error === undefined ? '' : `: ${build.error}`;
 }

@@ -30,14 +30,14 @@ export function sayWaiting(
   status: WorkspaceDraft,
   cause: Cause<ReconcilingReason>,
   rest: Rest,
-  more: { readonly ready?: Cause; readonly drifted?: Drift; readonly event?: StepEvent } = {},
+  more: { readonly ready?: Cause; readonly drifted?: Drift } = {},
 ): WorkspaceStep {
   const saying = {
     ready: { status: 'False' as const, ...(more.ready ?? cause) },
     reconciling: cause,
     drifted: more.drifted,
   };
-  return say(found, status, saying, rest, more.event);
+  return say(found, status, saying, rest);
 }
 
 /** Nothing more happens until a person changes something. */

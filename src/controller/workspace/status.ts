@@ -63,6 +63,11 @@ export function isAutomatic({ reason }: BuildRecord): boolean {
   return AUTOMATIC.has(reason);
 }
 
+/** What Coder says of a failed build, as the end of a sentence. */
+export function because({ error }: BuildRecord): string {
+  return error === undefined ? '' : `: ${error}`;
+}
+
 /** Who asked for a build: Coder's automation by the reason first, then by user id, never by a name. */
 export function initiatorOf(
   build: BuildRecord,
