@@ -157,6 +157,14 @@ export function isNotFound(error: unknown): error is KubeError {
   return has(error, 404, 'NotFound');
 }
 
+/**
+ * The API server does not know the kind, for example because its CRD is not there. To a list or a watch every 404 says
+ * that; to anything else one that is not `isNotFound`.
+ */
+export function isUnknownKind(error: unknown): error is KubeError {
+  return error instanceof KubeError && error.status === 404;
+}
+
 /** A stale resourceVersion or a uid precondition. */
 export function isConflict(error: unknown): error is KubeError {
   return has(error, 409, 'Conflict');

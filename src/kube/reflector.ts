@@ -5,7 +5,14 @@ import { errorText } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { KubeClient, SelectOptions } from './client.ts';
 import { isAborted } from './deadline.ts';
-import { errorFromStatus, isGone, isTooLargeResourceVersion, KubeError, type KubeCall } from './errors.ts';
+import {
+  errorFromStatus,
+  isGone,
+  isTooLargeResourceVersion,
+  isUnknownKind,
+  KubeError,
+  type KubeCall,
+} from './errors.ts';
 import { LineSplitter } from './lines.ts';
 import { apiVersionOf, trimmed, type KubeList } from './objects.ts';
 import type { Store } from './store.ts';
@@ -52,6 +59,10 @@ export interface ReflectorOptions<T extends KubeObject> extends SelectOptions {
   readonly pageSize?: number;
   /** Silence on the watch that ends it, in milliseconds; default that of the connection. */
   readonly inactivityMs?: number;
+  /** Longest pause after a failure, in milliseconds, unless the server asks for more; default 30 s. */
+  readonly maxBackoffMs?: number;
+  /** Failures that the owner of the reflector tells people of: they are no news for the log. */
+  readonly isExpected?: (error: unknown) => boolean;
 }
 
 const PAGE_SIZE = 500;
@@ -72,8 +83,9 @@ const SHORT_WATCH_MS = 5_000;
  * Keeps a store equal to what the API server holds of one resource: lists page by page, then watches, for ever.
  *
  * A broken, silent or ended watch resumes from the last resourceVersion. Only the server's word that this version is
- * too old (or from a future that a restored backup does not know) leads to a new list, whose differences are emitted.
- * An answer of 403 or 404 to the list proves nothing about objects: the store keeps what it has.
+ * too old (or from a future that a restored backup does not know), or that the kind is unknown, leads to a new list,
+ * whose differences are emitted. An answer of 403 or 404 to the list proves nothing about objects: the store keeps what
+ * it has.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -201,6 +213,8 @@ export class Reflector<T extends KubeObject> {
       this.#enter('watching');
       await this.#follow(stream);
     } catch (error) {
+      // A kind that comes back has a history of its own.
+      if (isUnknownKind(error)) this.#resourceVersion = undefined;
       if (!isGone(error) && !isTooLargeResourceVersion(error)) throw error;
       this.#options.logger.debug('the watch needs a new list', this.#fields(error));
       this.#resourceVersion = undefined;
@@ -256,15 +270,16 @@ export class Reflector<T extends KubeObject> {
     const fields = this.#fields(error);
     // One failure of a watch is everyday life; a list that fails, or the third failure in a row, is news.
     const news = this.#resourceVersion === undefined || this.#failures >= 2;
-    if (news) this.#options.logger.warn('list or watch failed; trying again', fields);
+    if (news && this.#options.isExpected?.(error) !== true)
+      this.#options.logger.warn('list or watch failed; trying again', fields);
     else this.#options.logger.debug('list or watch failed; trying again', fields);
   }
 
   /** Exponential with full jitter, and at least as long as the server asks. */
   async #pause(signal: AbortSignal, error?: unknown): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, maxBackoffMs = BACKOFF_MAX_MS } = this.#options;
     if (clock.monotonic() - this.#lastFailureAt > BACKOFF_RESET_MS) this.#failures = 0;
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(this.#failures, 16));
+    const ceiling = Math.min(maxBackoffMs, BACKOFF_BASE_MS * 2 ** Math.min(this.#failures, 16));
     const jittered = Math.max(BACKOFF_MIN_MS, ceiling * this.#random());
     const asked = error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
     this.#failures++;

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { silentLogger } from '../../../src/base/logger.ts';
 import type { KubeConnection } from '../../../src/kube/connection.ts';
+import { isUnknownKind } from '../../../src/kube/errors.ts';
 import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { FakeClock } from '../../support/clock.ts';
@@ -332,6 +333,51 @@ describe('Reflector', () => {
     await pausing();
     await clock.advance(800);
     await watching(second);
+  });
+
+  it('backs off no longer than it may', async () => {
+    server.script(...Array.from({ length: 4 }, () => failure(404, '')));
+    start({ maxBackoffMs: 2_000 });
+    for (const [i, pause] of [800, 1600, 2000, 2000].entries()) {
+      await requested(i + 1);
+      await pausing();
+      await clock.advance(pause - 1);
+      expect(reflector.state).to.equal('backoff');
+      await clock.advance(1);
+    }
+  });
+
+  it('lists again when the kind became unknown while it was watched', async () => {
+    const first = new OpenWatch();
+    const second = new OpenWatch();
+    server.script(page([widget('a')], '10'), first.answer, failure(404, ''), page([], '60'), second.answer);
+    start();
+    await watching(first);
+    await clock.advance(10_000);
+    first.end();
+    await pausing();
+    expect(names(), 'a 404 proves nothing about objects').to.deep.equal(['a']);
+    await clock.advance(800);
+    await watching(second);
+    expect(names()).to.deep.equal([]);
+    expect(query(4)['resourceVersion']).to.equal('60');
+  });
+
+  it('warns of a failed list, unless its owner expects that', async () => {
+    const logged: string[] = [];
+    const logger = {
+      ...silentLogger,
+      warn: () => logged.push('warn'),
+      debug: () => logged.push('debug'),
+    };
+    server.script(failure(404, ''), failure(500, 'InternalError'));
+    start({ logger, isExpected: isUnknownKind });
+    await pausing();
+    expect(logged).to.deep.equal(['debug']);
+    await clock.advance(800);
+    await requested(2);
+    await pausing();
+    expect(logged).to.deep.equal(['debug', 'warn']);
   });
 
   it('spreads its pauses and its watches at random', async () => {
