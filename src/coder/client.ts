@@ -21,6 +21,7 @@ import {
   readUpdatedTemplate,
   readUpload,
   readUser,
+  readVariables,
   readWorkspace,
   readWorkspaceBuild,
   readWorkspaceBuilds,
@@ -43,6 +44,7 @@ import type {
   RichParameter,
   Template,
   TemplateVersion,
+  TemplateVersionVariable,
   TokenExpiry,
   UpdateTemplateRequest,
   User,
@@ -60,6 +62,8 @@ import { UnexpectedResponseError } from './errors.ts';
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 
 const DEFAULT_LOG_LINES = 50;
+
+const TAR = 'application/x-tar';
 
 /** Largest workspace of a streamed list; a larger one has to be read by itself. */
 const MAX_RECORD_BYTES = 256 * 1024;
@@ -270,7 +274,11 @@ export class CoderClient {
     return this.#get(route, { organization, template, version }, readTemplateVersion, options);
   }
 
-  /** 409 when the template has a version of that name already, be it a failed one. */
+  /**
+   * 409 when the template has a version of that name already, be it a failed one; 404 for a file that is not there or
+   * that somebody else uploaded and no template uses; 400 when the content names tags that cannot be told beforehand.
+   * Give the values of variables among `secrets` too, when they are.
+   */
   async createTemplateVersion(
     organizationID: string,
     body: CreateTemplateVersionRequest,
@@ -285,6 +293,14 @@ export class CoderClient {
   async richParameters(versionID: string, options?: CallOptions): Promise<readonly RichParameter[]> {
     const route = '/templateversions/{id}/rich-parameters';
     return this.#get(route, { id: versionID }, readRichParameters, options);
+  }
+
+  /** The Terraform variables that the version declares, by name. 403 while it is imported. */
+  async templateVersionVariables(
+    versionID: string,
+    options?: CallOptions,
+  ): Promise<readonly TemplateVersionVariable[]> {
+    return this.#get('/templateversions/{id}/variables', { id: versionID }, readVariables, options);
   }
 
   async presets(versionID: string, options?: CallOptions): Promise<readonly Preset[]> {
@@ -307,9 +323,20 @@ export class CoderClient {
   /** Stores a tar and answers its id. The same bytes from the same user keep their id. Coder allows 12 a minute. */
   async uploadArchive(tar: Buffer, options?: CallOptions): Promise<string> {
     // Coder compares the content type as it stands: no charset behind it.
-    const call: Call = { method: 'POST', route: '/files', body: tar, contentType: 'application/x-tar' };
+    const call: Call = { method: 'POST', route: '/files', body: tar, contentType: TAR };
     const upload = await this.#connection.call(call, readUpload, options);
     return upload.hash;
+  }
+
+  /**
+   * The tar that a version was made of. 404 for one that somebody else uploaded, unless the token may change a template
+   * that uses it. Coder allows 12 a minute for each file.
+   */
+  async file(id: string, options?: CallOptions): Promise<Buffer> {
+    return this.#connection.bytes(
+      { method: 'GET', route: '/files/{id}', params: { id }, accept: TAR },
+      options,
+    );
   }
 
   /** Jobs of an organization, newest first. 404 when the token may not read jobs. */

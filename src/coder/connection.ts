@@ -59,6 +59,12 @@ export class Connection {
     return { skeleton: readAnswer(answer.value, read, answer.context), skipped: answer.skipped };
   }
 
+  /** As `call`, for a file of the type that `accept` says. @throws {CoderError} */
+  async bytes(call: Call & { readonly accept: string }, options: CallOptions = {}): Promise<Buffer> {
+    const { value } = await this.#inTurn(call, options, () => this.#transport.bytes(call, options));
+    return value;
+  }
+
   close(): void {
     this.#transport.close();
   }

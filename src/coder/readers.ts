@@ -3,6 +3,7 @@ import type {
   AutostartRequirement,
   AutostopRequirement,
   BuildInfo,
+  ImportJob,
   JobLog,
   MatchedProvisioners,
   NameValue,
@@ -15,6 +16,7 @@ import type {
   RichParameterOption,
   Template,
   TemplateVersion,
+  TemplateVersionVariable,
   User,
   Workspace,
   WorkspaceAgent,
@@ -35,6 +37,7 @@ import {
   text,
   time,
   uuid,
+  type Fields,
   type Reader,
 } from './validate.ts';
 
@@ -73,7 +76,7 @@ export const readAPIKey: Reader<APIKey> = object<APIKey>({
 
 const readMatchedProvisioners = object<MatchedProvisioners>({ count: integer, available: integer });
 
-export const readProvisionerJob: Reader<ProvisionerJob> = object<ProvisionerJob>({
+const jobFields: Fields<ProvisionerJob> = {
   id: uuid,
   created_at: time,
   started_at: optionalTime,
@@ -100,7 +103,24 @@ export const readProvisionerJob: Reader<ProvisionerJob> = object<ProvisionerJob>
   ),
   queue_position: optional(integer),
   queue_size: optional(integer),
-});
+};
+
+export const readProvisionerJob: Reader<ProvisionerJob> = object<ProvisionerJob>(jobFields);
+
+/** A Coder has as many as people wrote into a request or a file; the rest is nothing that we could have asked for. */
+const MAX_TAGS = 100;
+
+/** The entries whose value is a text; undefined when there is no such thing. */
+const readTags: Reader<Readonly<Record<string, string>> | undefined> = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const tags = Object.entries(value).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return Object.fromEntries(tags.slice(0, MAX_TAGS));
+};
+
+/** The job of a version: only there tags matter, and workspaces are too many to keep theirs. */
+const readImportJob: Reader<ImportJob> = object<ImportJob>({ ...jobFields, tags: readTags });
 
 export const readTemplate: Reader<Template> = object<Template>({
   id: uuid,
@@ -146,9 +166,18 @@ export const readTemplateVersion: Reader<TemplateVersion> = object<TemplateVersi
   updated_at: optionalTime,
   name,
   message: optional(text),
-  job: readProvisionerJob,
+  job: readImportJob,
   archived: optional(flag),
   matched_provisioners: optional(readMatchedProvisioners),
+});
+
+const readVariable = object<TemplateVersionVariable>({
+  name,
+  type: optionalName,
+  value: text,
+  default_value: text,
+  required: flag,
+  sensitive: flag,
 });
 
 export const readJobLog: Reader<JobLog> = object<JobLog>({
@@ -270,5 +299,6 @@ export const readWorkspaceBuilds: Reader<readonly WorkspaceBuild[]> = arrayOrNul
 export const readRichParameters: Reader<readonly RichParameter[]> = arrayOrNull(readRichParameter);
 export const readPresets: Reader<readonly Preset[]> = arrayOrNull(readPreset);
 export const readNameValues: Reader<readonly NameValue[]> = arrayOrNull(readNameValue);
+export const readVariables: Reader<readonly TemplateVersionVariable[]> = arrayOrNull(readVariable);
 /** An answer without a body. */
 export const readNothing: Reader<undefined> = () => undefined;

@@ -62,6 +62,8 @@ export interface Call {
   readonly anonymous?: boolean;
   /** True to take 304, that nothing had to be changed, for an answer without a value. Default false. */
   readonly mayChangeNothing?: boolean;
+  /** Content type that is asked for. Default JSON, in which a refusal comes in any case. */
+  readonly accept?: string;
 }
 
 /** What one call may cost. */
@@ -79,6 +81,11 @@ export interface CallLimits {
 export interface Answer {
   readonly value: unknown;
   readonly context: AnswerContext;
+}
+
+/** A file, as it came. */
+export interface FileAnswer extends Answer {
+  readonly value: Buffer;
 }
 
 export interface RecordsCall {
@@ -131,6 +138,22 @@ export class Transport {
       if (response.statusCode === 204) return { value: undefined, context };
       checkContentType(response, context);
       return { value: parse(body, context), context };
+    });
+  }
+
+  /**
+   * Carries out a call whose answer is a file of the type that `accept` says.
+   *
+   * @throws {CoderError} `TooLarge` for more than `maxBytes`, as soon as that is known.
+   */
+  async bytes(call: Call & { readonly accept: string }, limits: CallLimits = {}): Promise<FileAnswer> {
+    return this.#reported(call, async (attempt) => {
+      const response = await this.#begin(attempt, call, limits);
+      const context = attempt.context(response.statusCode);
+      if (!isSuccess(response))
+        throw this.#refusal(response, await attempt.body(DEFAULT_MAX_BYTES), context, limits);
+      if (typeOf(response) !== call.accept) throw strangeType(context, call.accept);
+      return { value: await attempt.body(limits.maxBytes ?? DEFAULT_MAX_BYTES), context };
     });
   }
 
@@ -216,7 +239,7 @@ export class Transport {
 
   #headers(call: Call): Record<string, string> {
     const headers: Record<string, string> = {
-      accept: 'application/json',
+      accept: call.accept ?? 'application/json',
       'user-agent': this.#options.userAgent ?? 'coder-operator',
     };
     if (call.body !== undefined) headers['content-type'] = call.contentType ?? 'application/json';
@@ -273,11 +296,18 @@ function isJSON(response: IncomingMessage): boolean {
   return /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(response.headers['content-type'] ?? '');
 }
 
+function typeOf(response: IncomingMessage): string {
+  return (response.headers['content-type'] ?? '').split(';', 1).join('').trim().toLowerCase();
+}
+
 function checkContentType(response: IncomingMessage, context: AnswerContext): void {
-  if (isJSON(response)) return;
-  throw unexpected(
+  if (!isJSON(response)) throw strangeType(context, 'JSON');
+}
+
+function strangeType(context: AnswerContext, expected: string): UnexpectedResponseError {
+  return unexpected(
     context,
-    "the answer is not JSON; something in between answered, or the URL is not Coder's",
+    `the answer is not ${expected}; something in between answered, or the URL is not Coder's`,
   );
 }
 

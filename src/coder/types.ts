@@ -128,6 +128,12 @@ export interface ProvisionerJobMetadata {
   readonly workspace_name?: string;
 }
 
+/** The import of a template version. */
+export interface ImportJob extends ProvisionerJob {
+  /** What a provisioner must have to take it: those of the request, of the content, and Coder's own `scope` and `owner`. */
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
 /** How many provisioners could take a job; `count` 0 means that none has its tags. */
 export interface MatchedProvisioners {
   readonly count: number;
@@ -182,9 +188,23 @@ export interface TemplateVersion {
   readonly updated_at?: string;
   readonly name: string;
   readonly message?: string;
-  readonly job: ProvisionerJob;
+  readonly job: ImportJob;
   readonly archived?: boolean;
   readonly matched_provisioners?: MatchedProvisioners;
+}
+
+/** A Terraform variable of a version; `GET /templateversions/{id}/variables`. */
+export interface TemplateVersionVariable {
+  readonly name: string;
+  /** As Terraform writes it, such as `list(string)`; left out when the content does not say. */
+  readonly type?: string;
+  /** `*redacted*` for a sensitive one. */
+  readonly value: string;
+  /** `*redacted*` for a sensitive one. */
+  readonly default_value: string;
+  /** It has no default, or null: Coder then takes an empty value for none. */
+  readonly required: boolean;
+  readonly sensitive: boolean;
 }
 
 /** One line of a job's log. */
@@ -373,9 +393,13 @@ export interface CreateTemplateVersionRequest {
   readonly template_id?: string;
   /** What `uploadArchive` answered. */
   readonly file_id: string;
-  readonly provisioner: OpenEnum<'terraform' | 'echo'>;
+  readonly provisioner: 'terraform' | 'echo';
+  /** Empty ones do not count. They go before those that the content names itself (`coder_workspace_tags`). */
   readonly tags?: Readonly<Record<string, string>>;
-  /** A variable that is left out keeps its value from the template's active version. */
+  /**
+   * A variable that is left out keeps its value from the template's active version, even where only the default has
+   * changed. Values for what the content does not declare are dropped without a word.
+   */
   readonly user_variable_values?: readonly NameValue[];
 }
 

@@ -1,21 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { startStack, type Stack } from '../../hack/stack/stack.ts';
-import { archiveOf } from '../../src/coder/archive.ts';
 import { CoderClient, type CoderClientOptions } from '../../src/coder/client.ts';
-import {
-  isConflict,
-  isForbidden,
-  isNotFound,
-  CoderError,
-  isRateLimited,
-  isUnauthorized,
-} from '../../src/coder/errors.ts';
+import { isConflict, isForbidden, isNotFound, isUnauthorized } from '../../src/coder/errors.ts';
 import type { Template, Workspace } from '../../src/coder/types.ts';
 import { describeCoderContract } from '../support/coder-contract.ts';
 import { asAdmin, CONTRACT_SETTINGS, newMember, openReal } from '../support/coder/contract-real.ts';
 import { Contract, expectFailure, type ContractHarness } from '../support/coder/contract.ts';
-import { echoFiles } from '../support/coder-echo.ts';
 
 describe('CoderClient and a real Coder', function () {
   this.timeout(60_000);
@@ -50,11 +41,6 @@ describe('CoderClient and a real Coder', function () {
       ...options,
     });
   }
-
-  // The cases after these use it as well, so it is closed at the very end.
-  describeCoderContract('that keeps the contract', () =>
-    Promise.resolve({ ...harness, close: () => Promise.resolve() }),
-  );
 
   describe('the connection', () => {
     it('tells who Coder is without a token', async () => {
@@ -94,11 +80,6 @@ describe('CoderClient and a real Coder', function () {
       expect((await client.templates()).map(({ id }) => id)).to.include(old.id);
       await client.deleteTemplate(old.id);
       expect(await client.deletedTemplateById(old.id)).to.include({ id: old.id });
-    });
-
-    it('keep the file of the same content', async () => {
-      const tar = await archiveOf(echoFiles({ note: 'twice' }));
-      expect(await client.uploadArchive(tar)).to.equal(await client.uploadArchive(tar));
     });
 
     it('have versions with a log, and say when no provisioner can import them', async () => {
@@ -152,22 +133,9 @@ describe('CoderClient and a real Coder', function () {
     return String((made as { readonly key: unknown }).key);
   }
 
-  // Last, since it uses the uploads of the next minute up.
-  describe('rate limits', () => {
-    it('slow uploads down after twelve in a minute, say for how long and leave other calls alone', async () => {
-      const uploading = async (): Promise<CoderError | undefined> => {
-        for (let i = 0; i < 13; i++) {
-          const error = await client
-            .uploadArchive(Buffer.from(`${i}`))
-            .catch((thrown: unknown) => thrown as CoderError);
-          if (error instanceof CoderError) return error;
-        }
-        return undefined;
-      };
-      const error = await uploading();
-      expect(isRateLimited(error)).to.equal(true);
-      expect(error?.retryAfterMs).to.equal(60_000);
-      await client.me();
-    });
-  });
+  // Last, since at its end the uploads of a minute are used up. The cases before use the same Coder, which is closed
+  // when all have run.
+  describeCoderContract('that keeps the contract', () =>
+    Promise.resolve({ ...harness, close: () => Promise.resolve() }),
+  );
 });

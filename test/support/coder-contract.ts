@@ -1,5 +1,12 @@
 import { automationContract } from './coder/contract-automation.ts';
 import { buildsContract } from './coder/contract-builds.ts';
+import {
+  fileLimitsContract,
+  filesContract,
+  tagsContract,
+  terraformContract,
+  variablesContract,
+} from './coder/contract-content.ts';
 import { parametersContract, presetsContract } from './coder/contract-parameters.ts';
 import { settingsContract } from './coder/contract-settings.ts';
 import {
@@ -39,6 +46,10 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
       templates: templatesContract,
       'settings of a template': templateSettingsContract,
       'template versions': versionsContract,
+      files: filesContract,
+      'variables of a version': variablesContract,
+      'tags of a version': tagsContract,
+      Terraform: terraformContract,
       'provisioner jobs': jobsContract,
       workspaces: workspacesContract,
       agents: agentsContract,
@@ -48,6 +59,7 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
       presets: presetsContract,
       settings: settingsContract,
       'Coder by itself': automationContract,
+      'limits of files': fileLimitsContract,
     };
     for (const [topic, cases] of Object.entries(topics)) describe(topic, () => cases(contract));
   });

@@ -1,9 +1,10 @@
-import type { ArchiveFiles } from '../../src/coder/archive.ts';
+import type { ArchiveFiles } from '../../src/coder/layout.ts';
 import {
   REGEX_ERROR,
   type AgentDefinition,
   type ParameterDefinition,
   type PresetDefinition,
+  type VariableDefinition,
   type VersionContent,
 } from './coder/definitions.ts';
 
@@ -25,21 +26,40 @@ const HANGING = '0a090802120568656c6c6f';
 
 export function echoFiles(options: EchoOptions = {}): ArchiveFiles {
   const { note = '', builds = options.blocked === true ? 'hang' : 'succeed' } = options;
-  const { parameters = [], presets = [], agents = [] } = options;
+  const { parameters = [], presets = [], agents = [], variables = [], tags = {} } = options;
   const importError = options.importError ?? (options.imports === 'fail' ? 'main.tf is wrong' : undefined);
   const graph = [...parameters.map(graphParameter), ...presets.map(graphPreset)];
+  const terraform = [
+    ...parameters.map(terraformOf),
+    ...variables.map(terraformVariable),
+    ...(Object.keys(tags).length === 0 ? [] : [terraformTags(tags)]),
+  ];
   const applied = { hang: Buffer.from(HANGING, 'hex'), fail: message(5, text(2, 'terraform says no')) };
   return {
     'README.md': note,
     '0.init.protobuf': message(3),
-    '0.parse.protobuf': message(2, ...(importError === undefined ? [] : [text(1, importError)])),
+    '0.parse.protobuf': message(
+      2,
+      ...(importError === undefined ? [] : [text(1, importError)]),
+      ...variables.map(parsedVariable),
+    ),
     // With a plan, Coder takes what the parameters are from main.tf, as it does for a real template.
     '0.plan.protobuf': message(4, text(3, '{}')),
     '0.apply.protobuf': builds === 'succeed' ? message(5) : applied[builds],
     '0.graph.protobuf': message(6, ...graph),
     '0.start.graph.protobuf': message(6, ...(agents.length === 0 ? [] : [graphResource(agents)]), ...graph),
-    ...(parameters.length === 0 ? {} : { 'main.tf': parameters.map(terraformOf).join('\n') }),
+    ...(terraform.length === 0 ? {} : { 'main.tf': terraform.join('\n') }),
   };
+}
+
+function parsedVariable({ name, type, default: value, sensitive = false }: VariableDefinition): Buffer {
+  return nested(
+    2,
+    text(1, name),
+    ...(type === undefined ? [] : [text(3, type)]),
+    ...(value === undefined ? [number(5, 1)] : [text(4, value)]),
+    number(6, sensitive ? 1 : 0),
+  );
 }
 
 function graphParameter(definition: ParameterDefinition): Buffer {
@@ -96,6 +116,22 @@ function terraformOf(definition: ParameterDefinition): string {
     ...(limits.length === 0 ? [] : [`validation {\n${limits.join('\n')}\n}`]),
     '}',
   ].join('\n');
+}
+
+function terraformVariable({ name, type, default: value, sensitive = false }: VariableDefinition): string {
+  return [
+    `variable "${name}" {`,
+    ...(type === undefined ? [] : [`type = ${type}`]),
+    ...(value === undefined ? [] : [`default = ${JSON.stringify(value)}`]),
+    `sensitive = ${sensitive}`,
+    '}',
+  ].join('\n');
+}
+
+/** Each tag with the variable that its value comes from. */
+function terraformTags(tags: Readonly<Record<string, string>>): string {
+  const values = Object.entries(tags).map(([tag, variable]) => `"${tag}" = var.${variable}`);
+  return ['data "coder_workspace_tags" "all" {', 'tags = {', ...values, '}', '}'].join('\n');
 }
 
 /** An answer of a stage: the field of `Response` that says which stage, and what is in it. */

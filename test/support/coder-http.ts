@@ -6,7 +6,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 
 /** A request as it arrived at a test's own server. */
 export interface SeenRequest {
@@ -15,6 +15,8 @@ export interface SeenRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
+  /** The body as it came. */
+  readonly bytes: Buffer;
   /** Which of the server's connections it came on, counted from 1. */
   readonly connection: number;
 }
@@ -74,9 +76,9 @@ export class HttpTestServer {
 
   async #handle(request: IncomingMessage, response: ServerResponse, connection: number): Promise<void> {
     const url = new URL(request.url ?? '/', this.url());
-    let body: string;
+    let bytes: Buffer;
     try {
-      body = await text(request);
+      bytes = await buffer(request);
     } catch {
       return; // The client has gone away.
     }
@@ -85,7 +87,8 @@ export class HttpTestServer {
       path: url.pathname,
       query: url.searchParams,
       headers: request.headers,
-      body,
+      body: bytes.toString(),
+      bytes,
       connection,
     };
     this.seen.push(seen);

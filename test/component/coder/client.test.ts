@@ -4,6 +4,7 @@ import { CoderClient, type CoderClientOptions } from '../../../src/coder/client.
 import {
   CoderError,
   isGone,
+  isNotFound,
   isNotReady,
   isRateLimited,
   isUnknownUser,
@@ -197,6 +198,89 @@ describe('CoderClient', () => {
     expect(await client.updateTemplate(TEMPLATE_ID, body)).to.equal(undefined);
     const error: unknown = await client.template(TEMPLATE_ID).catch((thrown: unknown) => thrown);
     expect(error, 'no other call takes that for an answer').to.be.instanceOf(CoderError);
+  });
+
+  it('sends tags and values of variables with a version, and quotes no value that is secret', async () => {
+    const body = {
+      name: 'v',
+      file_id: FILE_ID,
+      provisioner: 'echo',
+      tags: { zone: 'a' },
+      user_variable_values: [{ name: 'password', value: 'open sesame' }],
+    } as const;
+    server.respond = (request, response) =>
+      sendJson(response, 400, {
+        message: 'The value "open sesame" is wrong.',
+        validations: [{ field: 'password', detail: `open sesame in ${request.body}` }],
+      });
+    const error: unknown = await client
+      .createTemplateVersion(ORGANIZATION_ID, body, { secrets: ['open sesame'] })
+      .catch((thrown: unknown) => thrown);
+    expect(JSON.parse(server.seen.at(-1)?.body ?? '')).to.deep.equal({ ...body, storage_method: 'file' });
+    expect(error).to.include({ kind: 'Invalid', unclear: false });
+    expect(inspect(error, { depth: 10 })).not.to.include('sesame');
+  });
+
+  it('tells the variables of a version', async () => {
+    const variable = { name: 'a', value: '', default_value: '', required: false, sensitive: true };
+    answers = { [`GET /templateversions/${VERSION_ID}/variables`]: [{ ...variable, type: 'string' }] };
+    const told = await client.templateVersionVariables(VERSION_ID);
+    expect(told).to.deep.equal([{ ...variable, type: 'string' }]);
+  });
+
+  describe('reading a file', () => {
+    const caught = (options?: { readonly maxBytes: number }): Promise<unknown> =>
+      client.file(FILE_ID, options).catch((error: unknown) => error);
+
+    function answerWith(contentType: string, body: Buffer | string, status = 200): void {
+      server.respond = (_, response) =>
+        void response.writeHead(status, { 'content-type': contentType }).end(body);
+    }
+
+    it('gives its bytes as they are', async () => {
+      const tar = Buffer.from([0, 255, 10, 13, 0x80, 0]);
+      for (const type of ['application/x-tar', 'Application/X-Tar; charset=binary']) {
+        answerWith(type, tar);
+        expect(await client.file(FILE_ID)).to.deep.equal(tar);
+      }
+      expect(asked().at(-1)).to.equal(`GET /files/${FILE_ID}`);
+      expect(server.seen.at(-1)?.headers).to.include({
+        accept: 'application/x-tar',
+        'coder-session-token': TOKEN,
+      });
+    });
+
+    it('takes nothing else for a file', async () => {
+      for (const type of ['text/html', 'application/json', 'application/zip', '']) {
+        answerWith(type, '<html>hello</html>');
+        const error = await caught();
+        expect(error).to.be.instanceOf(UnexpectedResponseError).and.to.include({ unclear: false });
+        expect((error as Error).message)
+          .to.include('GET /files/{id}: the answer is not application/x-tar')
+          .and.not.to.include('hello');
+      }
+    });
+
+    it('gives up at the first byte that is too many, 8 MiB unless told', async () => {
+      answerWith('application/x-tar', Buffer.alloc(1025));
+      expect(await caught({ maxBytes: 1024 })).to.include({ kind: 'TooLarge' });
+      expect(await caught({ maxBytes: 1025 })).to.have.length(1025);
+      answerWith('application/x-tar', Buffer.alloc(8 * 1024 * 1024 + 1));
+      expect(await caught()).to.include({ kind: 'TooLarge' });
+    });
+
+    it('fails as every call does', async () => {
+      answerWith('application/json', JSON.stringify({ message: 'Resource not found' }), 404);
+      expect(isNotFound(await caught())).to.equal(true);
+      answerWith('text/html', 'not here', 404);
+      expect(await caught(), 'the page of a proxy').to.be.instanceOf(UnexpectedResponseError);
+      server.respond = (_, response) => {
+        response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': 100 });
+        response.write('half');
+        setImmediate(() => response.destroy());
+      };
+      expect(await caught(), 'a part of it').to.include({ kind: 'Unreachable' });
+    });
   });
 
   it('gives the end of a long log', async () => {

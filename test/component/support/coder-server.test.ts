@@ -54,6 +54,20 @@ describe('The scripted Coder behind HTTP', () => {
     expect(await caught(client.me())).to.include({ kind: 'Unreachable' });
   });
 
+  it('takes and gives archives byte by byte, and says with 429 how long to wait', async () => {
+    const client = connect();
+    const bytes = Buffer.from([0, 255, 254, 0x80, 10, 13]);
+    const id = await client.uploadArchive(bytes);
+    expect(await client.file(id)).to.deep.equal(bytes);
+    const twelve = async (): Promise<void> => {
+      for (let i = 0; i < 12; i++) await client.uploadArchive(bytes);
+    };
+    expect(await caught(twelve())).to.include({ kind: 'RateLimited', status: 429, retryAfterMs: 60_000 });
+    expect(server.coder.uploads.at(-1), 'the one that is refused').not.to.have.property('fileID');
+    const [first] = server.coder.uploads;
+    expect(first).to.deep.equal({ creatorID: OPERATOR.id, fileID: id });
+  });
+
   it('holds one request back until it is let in', async () => {
     const held = server.holdNext('GET', /\/users\/me$/);
     let isAnswered = false;

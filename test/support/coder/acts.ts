@@ -6,16 +6,13 @@ import type {
   JobStatus,
   NameValue,
   Template,
-  TemplateVersion,
   Workspace,
   WorkspaceBuild,
 } from '../../../src/coder/types.ts';
-import { Builder, type BuildOrder } from './builder.ts';
-import type { VersionContent } from './definitions.ts';
-import { ORGANIZATION, OWNER, PEOPLE, PREBUILDS, STRANGER, type Person } from './people.ts';
+import type { BuildOrder } from './builder.ts';
+import { OWNER, PEOPLE, PREBUILDS, STRANGER, type Person } from './people.ts';
 import { found } from './refusals.ts';
-import type { ShownSettings } from './template-settings.ts';
-import { versionOf } from './templates.ts';
+import { TemplateActs } from './template-acts.ts';
 import { isBusy, lastBuild, personCalled, type WorkspaceRow } from './workspaces.ts';
 
 export interface HandBuild {
@@ -30,9 +27,7 @@ export interface HandBuild {
  * What other people and Coder itself do. An act on workspaces concerns every one that is there unless an id is given,
  * and nothing happens where Coder would refuse it, as while a build is active.
  */
-export class Acts extends Builder {
-  /** What the archives hold that versions are made of, by the id of the file; nothing, for one that is not here. */
-  readonly files = new Map<string, VersionContent>();
+export class Acts extends TemplateActs {
   #members: readonly Person[] = PEOPLE;
 
   /** The workspaces that are there. */
@@ -50,88 +45,13 @@ export class Acts extends Builder {
     );
   }
 
-  get presentTemplates(): readonly Template[] {
-    return this.templateStore.present;
-  }
-
-  get allVersions(): readonly TemplateVersion[] {
-    return this.templateStore.versions.map(versionOf);
-  }
-
   /** The values of a workspace's latest build, as its owner sees them. */
   valuesOf(workspaceID: string): Readonly<Record<string, string>> {
     const row = found(this.workspaceStore.all.find((r) => r.id === workspaceID));
     return Object.fromEntries(lastBuild(row).parameters.map(({ name, value }) => [name, value]));
   }
 
-  // Templates.
-
-  /** Somebody makes a template; one of that name that is there already is left as it is. */
-  addTemplate(
-    name = 'docker',
-    organization = ORGANIZATION,
-    content: VersionContent = {},
-    settings: Partial<ShownSettings> = {},
-  ): Template {
-    const present = this.templateStore.byName(organization.name, name);
-    if (present !== undefined) return present;
-    const first = `first-${this.templateStore.versions.length}`;
-    const { id } = this.templateStore.addVersion(first, undefined, STRANGER.id, content);
-    this.finishImports('succeeded');
-    return this.templateStore.addTemplate(
-      organization,
-      name,
-      found(this.templateStore.version(id)),
-      settings,
-    );
-  }
-
-  /** Somebody uploads a version of a template by hand. Its import has ended, unless its content says `hang`. */
-  addVersion(templateID: string | undefined, content: VersionContent = {}, name?: string): TemplateVersion {
-    const { id } = this.templateStore.addVersion(
-      name ?? `hand-${this.templateStore.versions.length}`,
-      templateID,
-      STRANGER.id,
-      content,
-    );
-    this.templateStore.finishImports(...importEnd(content), (v) => v.id === id && content.imports !== 'hang');
-    return versionOf(found(this.templateStore.version(id)));
-  }
-
-  /** Somebody makes a version the active one. */
-  promote(templateID: string, versionID: string): void {
-    this.templateStore.set(templateID, { active_version_id: versionID });
-  }
-
-  /** Somebody uploads a version of each template by hand and makes it active. */
-  promoteAnother(content: VersionContent = {}): void {
-    for (const { id } of this.templateStore.present) this.promote(id, this.addVersion(id, content).id);
-  }
-
-  removeTemplates(): void {
-    this.templateStore.removeAll();
-  }
-
-  /** Somebody changes settings of every template, or Coder's own operators do in its database. */
-  changeTemplates(settings: Partial<ShownSettings>): void {
-    for (const { id } of this.templateStore.present) this.templateStore.set(id, settings);
-  }
-
-  /** From now on Coder has a licence for everything. */
-  license(): void {
-    this.templateStore.isLicensed = true;
-  }
-
-  /** The template takes the TTL into its own hands; one that is set from now on is taken and not shown. */
-  fixTTL(templateID: string, ms: number): void {
-    this.templateStore.set(templateID, { allow_user_autostop: false, default_ttl_ms: ms });
-  }
-
   // Jobs.
-
-  finishImports(status: JobStatus): void {
-    this.templateStore.finishImports(status, 'main.tf is wrong');
-  }
 
   /** Ends every build under way. */
   finishBuilds(status: JobStatus, error = 'terraform says no', workspaceID?: string): void {
@@ -145,10 +65,7 @@ export class Acts extends Builder {
 
   /** Ends what is under way as the content of its version says. */
   playOut(): void {
-    for (const v of this.templateStore.versions) {
-      if (v.content.imports === 'hang') continue;
-      this.templateStore.finishImports(...importEnd(v.content), ({ id }) => id === v.id);
-    }
+    this.endImports();
     for (const row of this.workspaceStore.all) {
       const last = lastBuild(row);
       const { builds = 'succeed' } = this.templateStore.version(last.versionID)?.content ?? {};
@@ -392,8 +309,4 @@ function personWith(id: string): Person {
 
 function pairs(values: Readonly<Record<string, string>>): readonly NameValue[] {
   return Object.entries(values).map(([name, value]) => ({ name, value }));
-}
-
-function importEnd({ imports }: VersionContent): [status: JobStatus, error: string] {
-  return [imports === 'fail' ? 'failed' : 'succeeded', 'main.tf is wrong'];
 }

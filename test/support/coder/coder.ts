@@ -4,12 +4,14 @@ import type {
   CreateTemplateRequest,
   CreateTemplateVersionRequest,
   CreateWorkspaceRequest,
+  JobLog,
   NameValue,
   Preset,
   ProvisionerJob,
   RichParameter,
   Template,
   TemplateVersion,
+  TemplateVersionVariable,
   UpdateTemplateRequest,
   User,
   Workspace,
@@ -17,10 +19,12 @@ import type {
   WorkspaceList,
 } from '../../../src/coder/types.ts';
 import { Acts } from './acts.ts';
+import type { StoredFile } from './files.ts';
+import { shownVariables } from './imports.ts';
 import { OPERATOR, ORGANIZATION, ORGANIZATIONS, isSameName } from './people.ts';
 import { conflict, forbidden, found, gone, invalid, notFound, tooEarly, unknownUser } from './refusals.ts';
 import { newSettings } from './template-settings.ts';
-import { versionOf, type VersionRow } from './templates.ts';
+import { logOf, newVersionOf, versionOf, type VersionRow } from './templates.ts';
 import { isBusy, personCalled, type WorkspaceRow } from './workspaces.ts';
 
 const DEFAULT_JOB_LIMIT = 50;
@@ -51,7 +55,10 @@ export class SimulatedCoder
       | 'createTemplateVersion'
       | 'richParameters'
       | 'presets'
+      | 'templateVersionVariables'
+      | 'templateVersionLogs'
       | 'uploadArchive'
+      | 'file'
       | 'provisionerJobs'
       | 'workspaces'
       | 'eachWorkspace'
@@ -267,8 +274,20 @@ export class SimulatedCoder
     body: CreateTemplateVersionRequest,
   ): Promise<TemplateVersion> {
     return this.change('createVersion', body.name, () => {
-      const content = this.files.get(body.file_id);
-      return versionOf(this.templateStore.addVersion(body.name, body.template_id, OPERATOR.id, content));
+      const { name, template_id: templateID, file_id: fileID, provisioner } = body;
+      // Coder looks for the template before it looks for the file.
+      this.templateStore.presentFor(templateID);
+      const file = found(this.#readable(fileID), 'File not found.');
+      const row = this.templateStore.addVersion({
+        name,
+        templateID,
+        initiatorID: OPERATOR.id,
+        file,
+        provisioner,
+        tags: body.tags ?? {},
+        values: body.user_variable_values ?? [],
+      });
+      return newVersionOf(row);
     });
   }
 
@@ -285,9 +304,41 @@ export class SimulatedCoder
     return job.status === 'succeeded' ? presets : [];
   }
 
-  async uploadArchive(): Promise<string> {
+  async templateVersionVariables(versionID: string): Promise<readonly TemplateVersionVariable[]> {
     await this.arrive();
-    return '0f000000-0000-4000-8000-000000000001';
+    const { job, variables } = this.#version(versionID);
+    if (job.completed_at === undefined) throw forbidden('Template version job has not finished');
+    return shownVariables(variables);
+  }
+
+  /** Of all that an import says, what is said of its fault, and that it is over. */
+  async templateVersionLogs(
+    id: string,
+    options: { readonly lines?: number } = {},
+  ): Promise<readonly JobLog[]> {
+    await this.arrive();
+    const all = logOf(this.#version(id));
+    return all.slice(Math.max(0, all.length - (options.lines ?? all.length)));
+  }
+
+  async uploadArchive(tar: Buffer): Promise<string> {
+    await this.arrive();
+    return this.files.upload(OPERATOR.id, tar).id;
+  }
+
+  async file(id: string): Promise<Buffer> {
+    await this.arrive();
+    this.files.admitRead(OPERATOR.id, id);
+    return found(this.#readable(id)).bytes;
+  }
+
+  /** Our own files, and those of versions that belong to a template, be it a deleted one. */
+  #readable(id: string): StoredFile | undefined {
+    const file = this.files.find(id);
+    const isUsed = this.templateStore.versions.some(
+      (v) => v.job.file_id === id && v.templateID !== undefined,
+    );
+    return file?.creatorID === OPERATOR.id || isUsed ? file : undefined;
   }
 
   async provisionerJobs(organizationID: string, query: JobQuery = {}): Promise<readonly ProvisionerJob[]> {

@@ -1,10 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { CoderClient } from '../../../src/coder/client.ts';
 import { FakeClock } from '../clock.ts';
 import { SimulatedCoder } from './coder.ts';
+import { CONTENT_FILE } from './content.ts';
 import type { ContractHarness } from './contract.ts';
-import { ORGANIZATION, OWNER, STRANGER } from './people.ts';
+import { OPERATOR, ORGANIZATION, OWNER, STRANGER } from './people.ts';
 import { CoderServer, SCRIPTED_TOKEN } from './server.ts';
+import { tarOf } from './tar.ts';
 
 const STEP_MS = 1000;
 const LONGEST_MS = 600_000;
@@ -55,11 +56,9 @@ function harnessOf(coder: SimulatedCoder, clock: FakeClock, client: CoderClient)
         coder.playOut();
       }
     },
-    upload: (content) => {
-      const id = randomUUID();
-      coder.files.set(id, content);
-      return Promise.resolve(id);
-    },
+    archive: (content) => Promise.resolve(tarOf({ [CONTENT_FILE]: JSON.stringify(content) })),
+    store: (tar) => Promise.resolve(coder.uploadBy(OPERATOR, tar).id),
+    uploadByHand: (tar) => Promise.resolve(coder.uploadBy(STRANGER, tar).id),
     newVersion: (templateID, content, name) => Promise.resolve(coder.addVersion(templateID, content, name)),
     buildByHand: (workspaceID, { transition }) =>
       act(() => coder.build(transition, STRANGER.id, 'initiator', { workspaceID })),

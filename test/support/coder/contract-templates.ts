@@ -263,7 +263,7 @@ export function versionsContract(c: Contract): void {
 
   it('do not share a name within a template, but distinguish its case', async () => {
     const name = c.nameOf('Name');
-    const body = { template_id: template.id, file_id: await c.harness.upload({}), provisioner: 'echo' };
+    const body = { template_id: template.id, file_id: await c.upload({}), provisioner: 'echo' } as const;
     await c.client.createTemplateVersion(c.organizationID, { ...body, name });
     const again = c.client.createTemplateVersion(c.organizationID, { ...body, name });
     expect(faults(await expectFailure(again, isConflict))).to.deep.equal(['name']);
@@ -275,7 +275,7 @@ export function versionsContract(c: Contract): void {
     const failed = await c.newVersion(template.id, { imports: 'fail' });
     expect(failed.job.status).to.equal('failed');
     expect(failed.job.error).to.include('main.tf is wrong');
-    const body = { template_id: template.id, file_id: await c.harness.upload({}), provisioner: 'echo' };
+    const body = { template_id: template.id, file_id: await c.upload({}), provisioner: 'echo' } as const;
     const again = c.client.createTemplateVersion(c.organizationID, { ...body, name: failed.name });
     await expectFailure(again, isConflict);
     await expectFailure(c.client.promoteTemplateVersion(template.id, failed.id), isForbidden);
@@ -310,7 +310,7 @@ export function versionsContract(c: Contract): void {
     const name = c.nameOf('first');
     const version = await c.client.createTemplateVersion(c.organizationID, {
       name,
-      file_id: await c.harness.upload({}),
+      file_id: await c.upload({}),
       provisioner: 'echo',
     });
     expect(version).not.to.have.property('template_id');

@@ -21,8 +21,12 @@ export interface ContractHarness {
   readonly owners: readonly [string, string];
   /** Reads until it is done, while time passes and builds and imports end as their content says. */
   until<T>(read: () => Promise<T>, done: (value: T) => boolean): Promise<T>;
-  /** Stores content where the client can make a version of it. */
-  upload(content: VersionContent): Promise<string>;
+  /** An archive that plays the content there. */
+  archive(content: VersionContent): Promise<Buffer>;
+  /** Stores an archive as if the client had sent it, and does not count as that. */
+  store(tar: Buffer): Promise<string>;
+  /** Somebody else uploads an archive. */
+  uploadByHand(tar: Buffer): Promise<string>;
   /** Somebody else makes a version and waits for its import, unless it hangs. */
   newVersion(templateID: string | undefined, content: VersionContent, name: string): Promise<TemplateVersion>;
   /** Somebody else builds. */
@@ -91,6 +95,11 @@ export class Contract {
       name: this.nameOf('t'),
       template_version_id: version.id,
     });
+  }
+
+  /** Stores content where the client can make a version of it. */
+  async upload(content: VersionContent): Promise<string> {
+    return this.harness.store(await this.harness.archive(content));
   }
 
   newVersion(templateID: string, content: VersionContent = {}, name?: string): Promise<TemplateVersion> {

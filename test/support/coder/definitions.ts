@@ -5,6 +5,9 @@ import type { Preset, RichParameter } from '../../../src/coder/types.ts';
 export interface VersionContent {
   readonly parameters?: readonly ParameterDefinition[];
   readonly presets?: readonly PresetDefinition[];
+  readonly variables?: readonly VariableDefinition[];
+  /** Tags that it names itself, each with the variable that its value comes from. */
+  readonly tags?: Readonly<Record<string, string>>;
   /** Of each start; there are none after a stop. */
   readonly agents?: readonly AgentDefinition[];
   /** How every build of it ends. Default `succeed`; with `hang` it goes on until it is cancelled. */
@@ -29,6 +32,15 @@ export interface ParameterDefinition {
   readonly min?: number;
   readonly max?: number;
   readonly monotonic?: 'increasing' | 'decreasing';
+}
+
+export interface VariableDefinition {
+  readonly name: string;
+  readonly type?: string;
+  /** Left out, a value is required. */
+  readonly default?: string;
+  /** Default false. */
+  readonly sensitive?: boolean;
 }
 
 export interface PresetDefinition {

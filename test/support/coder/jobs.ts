@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../src/base/clock.ts';
-import type { JobStatus, ProvisionerJob } from '../../../src/coder/types.ts';
+import type { ImportJob, JobStatus, ProvisionerJob } from '../../../src/coder/types.ts';
 
 /** A job keeps its place in the queue: those of one millisecond are told apart by it. */
 export interface JobRow {
-  readonly job: ProvisionerJob;
+  readonly job: ImportJob;
   readonly order: number;
 }
 
@@ -26,14 +26,19 @@ export class Jobs {
     return new Date(this.#clock.now() + ms).toISOString();
   }
 
-  add(initiatorID: string, status: JobStatus = 'running'): JobRow {
+  add(
+    initiatorID: string,
+    status: JobStatus = 'running',
+    more: Pick<ImportJob, 'file_id' | 'tags'> = {},
+  ): JobRow {
     const now = this.now();
-    const job: ProvisionerJob = {
+    const job: ImportJob = {
       id: randomUUID(),
       created_at: now,
       ...(status === 'running' ? { started_at: now } : {}),
       status,
       initiator_id: initiatorID,
+      ...more,
     };
     return { job, order: this.#count++ };
   }
@@ -42,11 +47,12 @@ export class Jobs {
     return { ...row, job: { ...row.job, status: 'running', started_at: this.now() } };
   }
 
-  ended(row: JobRow, status: JobStatus, error: string): JobRow {
+  ended(row: JobRow, status: JobStatus, error: string, errorCode?: string): JobRow {
     const { job } = row;
+    const why = { error, ...(errorCode === undefined ? {} : { error_code: errorCode }) };
     return {
       ...row,
-      job: { ...job, status, completed_at: this.now(), ...(status === 'failed' ? { error } : {}) },
+      job: { ...job, status, completed_at: this.now(), ...(status === 'failed' ? why : {}) },
     };
   }
 

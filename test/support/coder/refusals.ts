@@ -7,11 +7,13 @@ function refusal(
   status: number,
   message: string,
   validations: readonly Validation[] = [],
+  retryAfterMs?: number,
 ): CoderError {
   return new CoderError(kind, `status ${status}: ${message}`, {
     status,
     coderMessage: message,
     validations,
+    retryAfterMs,
     mayHaveChanged: true,
   });
 }
@@ -45,8 +47,16 @@ export function forbidden(message: string): CoderError {
   return refusal('Forbidden', 403, message);
 }
 
-export function notFound(): CoderError {
-  return refusal('NotFound', 404, 'Resource not found or you do not have access to this resource');
+export function notFound(
+  message = 'Resource not found or you do not have access to this resource',
+): CoderError {
+  return refusal('NotFound', 404, message);
+}
+
+/** Coder always asks for a minute, however soon it would take the next one. */
+export function rateLimited(limit: number): CoderError {
+  const message = `You've been rate limited for sending more than ${limit} requests in 1m0s.`;
+  return refusal('RateLimited', 429, message, [], 60_000);
 }
 
 export function gone(): CoderError {
@@ -63,7 +73,7 @@ export function unknownUser(): CoderError {
 }
 
 /** The value, unless there is none. @throws CoderError 404 */
-export function found<T>(value: T | undefined): T {
-  if (value === undefined) throw notFound();
+export function found<T>(value: T | undefined, message?: string): T {
+  if (value === undefined) throw notFound(message);
   return value;
 }

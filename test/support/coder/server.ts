@@ -16,6 +16,7 @@ import { DEPLOYMENT, ORGANIZATION } from './people.ts';
 export const SCRIPTED_TOKEN = 'scriptedab-0123456789abcdefghijkl';
 
 const API = '/api/v2';
+const TAR = 'application/x-tar';
 
 /** A request that waits at the door. */
 export interface Held {
@@ -30,12 +31,14 @@ interface Asked {
   readonly params: readonly string[];
   readonly query: URLSearchParams;
   readonly body: unknown;
+  /** The body as it came. */
+  readonly bytes: Buffer;
 }
 
 /** In place of an answer: there was nothing to change. */
 const UNCHANGED = Symbol('unchanged');
 
-/** What is answered, or undefined for an answer without a body. */
+/** What is answered: JSON, the bytes of an archive, or undefined for an answer without a body. */
 type Handler = (coder: SimulatedCoder, asked: Asked) => unknown;
 
 /** Every call that `CoderClient` makes. */
@@ -70,8 +73,10 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'GET /templateversions/{}': (coder, { params: [id = ''] }) => coder.templateVersion(id),
   'GET /templateversions/{}/rich-parameters': (coder, { params: [id = ''] }) => coder.richParameters(id),
   'GET /templateversions/{}/presets': (coder, { params: [id = ''] }) => coder.presets(id),
-  'GET /templateversions/{}/logs': () => [],
-  'POST /files': async (coder) => ({ hash: await coder.uploadArchive() }),
+  'GET /templateversions/{}/variables': (coder, { params: [id = ''] }) => coder.templateVersionVariables(id),
+  'GET /templateversions/{}/logs': (coder, { params: [id = ''] }) => coder.templateVersionLogs(id),
+  'POST /files': async (coder, { bytes }) => ({ hash: await coder.uploadArchive(bytes) }),
+  'GET /files/{}': (coder, { params: [id = ''] }) => coder.file(id),
   'GET /organizations/{}/provisionerjobs': (coder, { params: [organization = ''], query }) =>
     coder.provisionerJobs(organization, jobQuery(query)),
 
@@ -128,7 +133,12 @@ export class CoderServer {
     return this.#http.url();
   }
 
-  /** Every request that would change something, as it arrived, oldest first. */
+  /** Every request, as it arrived, oldest first. */
+  get requests(): readonly SeenRequest[] {
+    return this.#http.seen;
+  }
+
+  /** Those that would change something. */
   get changes(): readonly SeenRequest[] {
     return this.#http.seen.filter(({ method }) => method !== 'GET');
   }
@@ -161,6 +171,7 @@ export class CoderServer {
       const answer = await this.#answer(request);
       if (answer === undefined) response.writeHead(204).end();
       else if (answer === UNCHANGED) response.writeHead(304).end();
+      else if (Buffer.isBuffer(answer)) response.writeHead(200, { 'content-type': TAR }).end(answer);
       else sendJson(response, request.method === 'POST' ? 201 : 200, answer);
     } catch (error) {
       this.#refuse(error, response);
@@ -181,7 +192,8 @@ export class CoderServer {
       const match = pattern.exec(`${request.method} ${path}`);
       if (match === null) continue;
       const params = match.slice(1).map(decodeURIComponent);
-      return handler(this.coder, { params, query: request.query, body: bodyOf(request) });
+      const { query, bytes } = request;
+      return handler(this.coder, { params, query, body: bodyOf(request), bytes });
     }
     throw new TypeError(`The scripted Coder has no ${request.method} ${path}`);
   }
@@ -190,7 +202,8 @@ export class CoderServer {
     if (!(error instanceof CoderError)) {
       sendJson(response, 500, { message: error instanceof Error ? error.message : String(error) });
     } else if (error.status !== undefined) {
-      const { coderMessage: message = error.message, validations } = error;
+      const { coderMessage: message = error.message, validations, retryAfterMs } = error;
+      if (retryAfterMs !== undefined) response.setHeader('retry-after', retryAfterMs / 1000);
       sendJson(response, error.status, { message, ...(validations.length === 0 ? {} : { validations }) });
     } else if (error.kind === 'Unreachable') {
       response.destroy();

@@ -1,13 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import type {
+  JobLog,
   JobStatus,
+  MatchedProvisioners,
+  NameValue,
   Preset,
   RichParameter,
   Template,
   TemplateVersion,
+  TemplateVersionVariable,
   UpdateTemplateRequest,
 } from '../../../src/coder/types.ts';
+import { faultOf } from './content.ts';
 import { preset, richParameter, type VersionContent } from './definitions.ts';
+import type { StoredFile } from './files.ts';
+import {
+  canTake,
+  importTags,
+  missingVariables,
+  PLAIN_TAGS,
+  resolveVariables,
+  type ImportFault,
+  type Tags,
+} from './imports.ts';
 import type { JobRow, Jobs } from './jobs.ts';
 import { isSameName, type ORGANIZATION } from './people.ts';
 import { found, invalid, nameTaken } from './refusals.ts';
@@ -21,6 +36,26 @@ export interface VersionRow extends JobRow {
   readonly content: VersionContent;
   readonly parameters: readonly RichParameter[];
   readonly presets: readonly Preset[];
+  /** With the values of sensitive ones; none once the import has shown that the content cannot be read. */
+  readonly variables: readonly TemplateVersionVariable[];
+  /** Why its import fails, whatever else is wished. */
+  readonly fault: ImportFault | undefined;
+  /** How many could take it. */
+  readonly provisioners: MatchedProvisioners;
+}
+
+/** A version, whoever asks for it. */
+export interface VersionOrder {
+  readonly name: string;
+  /** Left out: of a template that is not there yet. */
+  readonly templateID?: string | undefined;
+  readonly initiatorID: string;
+  readonly file: StoredFile;
+  /** Default `terraform`. */
+  readonly provisioner?: string;
+  readonly tags?: Tags;
+  /** Values of variables. */
+  readonly values?: readonly NameValue[];
 }
 
 export type TemplateRow = Template & ShownSettings & { readonly deleted: boolean };
@@ -28,6 +63,8 @@ export type TemplateRow = Template & ShownSettings & { readonly deleted: boolean
 /** What Coder knows of templates and their versions. */
 export class Templates {
   readonly #jobs: Jobs;
+  /** What each provisioner is for. */
+  #provisioners: readonly Tags[] = [PLAIN_TAGS];
   /** A licence covers everything. */
   isLicensed = false;
   #versions: readonly VersionRow[] = [];
@@ -60,24 +97,33 @@ export class Templates {
     return found(this.#templates.find((t) => t.id === id));
   }
 
+  /** The template of a new version, if it has one. @throws CoderError 404 */
+  presentFor(id: string | undefined): TemplateRow | undefined {
+    if (id === undefined) return undefined;
+    return found(
+      this.present.find((t) => t.id === id),
+      'Template does not exist.',
+    );
+  }
+
   version(id: string): VersionRow | undefined {
     return this.#versions.find((v) => v.id === id);
   }
 
-  /** A version's name is taken for ever, also by one whose import has failed. @throws CoderError 404, 409 */
-  addVersion(
-    name: string,
-    templateID: string | undefined,
-    initiatorID: string,
-    content: VersionContent = {},
-  ): VersionRow {
-    if (templateID !== undefined) {
-      found(this.present.find((t) => t.id === templateID));
-      const isTaken = this.#versions.some((v) => v.templateID === templateID && v.name === name);
-      if (isTaken) throw nameTaken('Template version', name);
-    }
+  /** A version's name is taken for ever, also by one whose import has failed. @throws CoderError 400, 404, 409 */
+  addVersion(order: VersionOrder): VersionRow {
+    const { name, templateID, initiatorID, file, provisioner = 'terraform', values = [] } = order;
+    const { content } = file;
+    const template = this.presentFor(templateID);
+    const tags = importTags(content, values, order.tags ?? {}, initiatorID);
+    const isTaken = this.#versions.some((v) => v.templateID === templateID && v.name === name);
+    if (templateID !== undefined && isTaken) throw nameTaken('Template version', name);
+    const active = template === undefined ? undefined : this.version(template.active_version_id);
+    const variables = resolveVariables(content.variables ?? [], values, active?.variables ?? []);
+    const count = this.#provisioners.filter((provided) => canTake(provided, tags)).length;
+    const job = this.#jobs.add(initiatorID, count === 0 ? 'pending' : 'running', { file_id: file.id, tags });
     const row: VersionRow = {
-      ...this.#jobs.add(initiatorID),
+      ...job,
       id: randomUUID(),
       name,
       createdAt: this.#jobs.now(),
@@ -85,16 +131,37 @@ export class Templates {
       content,
       parameters: (content.parameters ?? []).map(richParameter),
       presets: (content.presets ?? []).map(preset),
+      variables,
+      fault: faultOf(file.bytes, provisioner) ?? missingVariables(content.variables ?? [], variables),
+      provisioners: { count, available: count },
     };
     this.#versions = [...this.#versions, row];
     return row;
   }
 
-  /** Ends imports, all that are under way or those that are chosen. */
-  finishImports(status: JobStatus, error: string, isChosen: (v: VersionRow) => boolean = () => true): void {
+  /** There is one more provisioner. It begins what has waited for its tags. */
+  addProvisioner(tags: Tags): void {
+    const provided = { ...PLAIN_TAGS, ...tags };
+    this.#provisioners = [...this.#provisioners, provided];
     this.#versions = this.#versions.map((v) =>
-      v.job.status === 'running' && isChosen(v) ? { ...v, ...this.#jobs.ended(v, status, error) } : v,
+      v.job.status === 'pending' && canTake(provided, v.job.tags ?? PLAIN_TAGS)
+        ? { ...v, ...this.#jobs.begun(v) }
+        : v,
     );
+  }
+
+  /** Ends imports, all that are under way or those that are chosen. None succeeds that cannot. */
+  finishImports(status: JobStatus, error: string, isChosen: (v: VersionRow) => boolean = () => true): void {
+    this.#versions = this.#versions.map((v) => {
+      if (v.job.status !== 'running' || !isChosen(v)) return v;
+      const fault = status === 'succeeded' ? v.fault : undefined;
+      const ended =
+        fault === undefined
+          ? this.#jobs.ended(v, status, error)
+          : this.#jobs.ended(v, 'failed', fault.error, fault.code);
+      const isRead = ended.job.status === 'succeeded' || fault?.code !== undefined;
+      return { ...v, ...ended, variables: isRead ? v.variables : [] };
+    });
   }
 
   /** @throws CoderError 400, 409 */
@@ -150,7 +217,7 @@ export class Templates {
   }
 }
 
-/** The version as Coder shows it. */
+/** The version as Coder shows it; how many provisioners could take it, while none has. */
 export function versionOf(row: VersionRow): TemplateVersion {
   return {
     id: row.id,
@@ -158,5 +225,21 @@ export function versionOf(row: VersionRow): TemplateVersion {
     created_at: row.createdAt,
     name: row.name,
     job: row.job,
+    ...(row.job.status === 'pending' ? { matched_provisioners: row.provisioners } : {}),
   };
+}
+
+export function logOf({ job, fault }: VersionRow): readonly JobLog[] {
+  if (job.completed_at === undefined) return [];
+  const errors = job.error !== undefined && job.error === fault?.error ? (fault.log ?? []) : [];
+  const lines = [
+    ...errors.map((output) => ({ log_level: 'error', output })),
+    { log_level: 'info', stage: 'Cleaning Up', output: '' },
+  ];
+  return lines.map((line, i) => ({ ...line, id: i + 1 }));
+}
+
+/** The version as Coder answers the request that makes it. */
+export function newVersionOf(row: VersionRow): TemplateVersion {
+  return { ...versionOf(row), matched_provisioners: row.provisioners };
 }

@@ -9,6 +9,7 @@ import {
   readTemplateVersion,
   readUpdatedTemplate,
   readUser,
+  readVariables,
   readWorkspace,
   readWorkspaceList,
 } from '../../../src/coder/readers.ts';
@@ -162,6 +163,62 @@ describe('readers of Coder answers', () => {
       readNameValues,
     );
     expect(told).to.include('"[1].value"').and.not.to.include('hunter2');
+  });
+
+  it('read the variables of a version, and tell none of their values', () => {
+    const variable = {
+      name: 'region',
+      description: 'Where',
+      type: '',
+      value: 'eu',
+      default_value: '',
+      required: true,
+      sensitive: false,
+    };
+    const { description, type, ...known } = variable;
+    expect([description, type]).to.deep.equal(['Where', '']);
+    const listed = { ...variable, name: 'zones', type: 'list(string)' };
+    expect(read([variable, listed], readVariables)).to.deep.equal([
+      known,
+      { ...known, name: 'zones', type: 'list(string)' },
+    ]);
+    expect(read(null, readVariables)).to.deep.equal([]);
+    const told = fault([{ ...variable, value: ['hunter2'] }], readVariables);
+    expect(told).to.include('"[0].value"').and.not.to.include('hunter2');
+  });
+
+  describe('of the job of a version', () => {
+    const jobOf = (job: Readonly<Record<string, unknown>>): ReturnType<typeof readTemplateVersion>['job'] => {
+      const version = { id: VERSION_ID, created_at: '2026-01-01T00:00:00Z', name: 'v', job: jobAnswer(job) };
+      return read(version, readTemplateVersion).job;
+    };
+
+    it('read what it is made of and why it failed', () => {
+      const failed = jobOf({ status: 'failed', error_code: 'REQUIRED_TEMPLATE_VARIABLES' });
+      expect(failed).to.deep.include({
+        file_id: '88888888-8888-4888-8888-888888888888',
+        error_code: 'REQUIRED_TEMPLATE_VARIABLES',
+        tags: { scope: 'organization', owner: '' },
+      });
+      expect(jobOf({ error_code: '', file_id: NIL_ID })).not.to.have.any.keys('error_code', 'file_id');
+    });
+
+    it('take tags as they come, as long as they are few texts', () => {
+      for (const tags of [undefined, null, [], 'zone', 7])
+        expect(jobOf({ tags })).not.to.have.property('tags');
+      expect(jobOf({ tags: { zone: 'a', size: 3, list: [], none: null } }).tags).to.deep.equal({ zone: 'a' });
+      const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`tag-${i}`, '']));
+      expect(Object.keys(jobOf({ tags: many }).tags ?? {})).to.have.length(100);
+      const hostile = jobOf({ tags: JSON.parse('{"__proto__": "x", "zone": "a"}') as unknown });
+      expect(Object.entries(hostile.tags ?? {})).to.deep.equal([
+        ['__proto__', 'x'],
+        ['zone', 'a'],
+      ]);
+    });
+
+    it('leave tags out where nobody looks at them', () => {
+      expect(read(workspaceAnswer(), readWorkspace).latest_build.job).not.to.have.property('tags');
+    });
   });
 
   it('read the agents of every resource', () => {
