@@ -98,7 +98,10 @@ async function controller(config: ControllerConfig): Promise<number> {
 /** What is counted, as hooks: no part of the program knows the metrics library but this one. */
 function hooks(
   metrics: Metrics,
-): Pick<Parameters<typeof runOperator>[0], 'onCoderRequest' | 'onResult' | 'onLeading' | 'queueMetrics'> {
+): Pick<
+  Parameters<typeof runOperator>[0],
+  'onCoderRequest' | 'onResult' | 'onLeading' | 'onVersionLeft' | 'queueMetrics'
+> {
   return {
     onCoderRequest: ({ method, route, code, durationMs }) => {
       metrics.coderRequests.inc({ method, route, code });
@@ -108,6 +111,7 @@ function hooks(
       metrics.reconciles.inc({ result: outcome });
       metrics.reconcileDuration.observe(durationMs / 1000);
     },
+    onVersionLeft: () => metrics.versionsLeft.inc(),
     onLeading: (leading) => metrics.leading.set(leading ? 1 : 0),
     queueMetrics: {
       depth: (keys) => metrics.queueDepth.set(keys),

@@ -85,8 +85,76 @@ export interface CoderControlPlaneStatus {
 export interface CoderTemplateSpec {
   /** The Coder organization; the first part of the name says it already, and both must agree. */
   readonly organization?: string | undefined;
-  /** The template's content, path to text, 192 KiB in all. Needed, as an alternative to versionID, to create a template. */
+  /** The template's content, path to text, 192 KiB in all. To create a template, one of files, source and versionID is needed. Files that Coder's own command line leaves out are left out here too: hidden ones, state files, *.auto.tfvars, and terraform.tfvars at the root; see variables. */
   readonly files?: { readonly [key: string]: string } | undefined;
+  /** Where the template's content is. A change of the ConfigMap or the Flux source becomes a new version by itself. The content is at most 1 MiB and 1024 files; what is left out of files is left out of it too. */
+  readonly source?:
+    | {
+        /** A ConfigMap in the same namespace. It is watched. */
+        readonly configMapRef?:
+          | {
+              /** Name of the ConfigMap. */
+              readonly name: string;
+              /** Which key is which file, since a key cannot hold a slash. Left out, every key is a file of its name. */
+              readonly items?:
+                | readonly {
+                    /** Key in the ConfigMap. */
+                    readonly key: string;
+                    /** Path of the file in the template. */
+                    readonly path: string;
+                  }[]
+                | undefined;
+            }
+          | undefined;
+        /** A tar or tar.gz on a web server. Nothing of it is used before its hash was checked. */
+        readonly archive?:
+          | {
+              /** Its address: https, or http to a Service inside the cluster or a host that the operator's flags allow. Redirects are not followed. */
+              readonly url: string;
+              /** SHA-256 of the file, as sha256sum prints it. */
+              readonly sha256: string;
+            }
+          | undefined;
+        /** A source of Flux in the same namespace. It is watched; a new artifact becomes a new version. */
+        readonly sourceRef?:
+          | {
+              /** Its kind, of the API group source.toolkit.fluxcd.io. */
+              readonly kind: 'GitRepository' | 'OCIRepository' | 'Bucket' | 'ExternalArtifact';
+              /** Its name. */
+              readonly name: string;
+            }
+          | undefined;
+        /** The folder inside the archive or artifact that is the template. Left out, it is the root. */
+        readonly path?: string | undefined;
+      }
+    | undefined;
+  /** Values of the template's variables (Terraform's, not the parameters of workspaces). Another value makes another version. One that is left out keeps the value of the active version, or has its default. */
+  readonly variables?:
+    | readonly {
+        /** Name of the variable. */
+        readonly name: string;
+        /** Its value. */
+        readonly value?: string | undefined;
+        /** Where its value is, in the same namespace. */
+        readonly valueFrom?:
+          | {
+              /** A key of a Secret of the type coder.com/values; no other type is read. A change of the Secret makes a new version. */
+              readonly secretKeyRef: {
+                /** Name of the Secret. */
+                readonly name: string;
+                /** Key in it. */
+                readonly key: string;
+              };
+            }
+          | undefined;
+      }[]
+    | undefined;
+  /** What builds workspaces. Left out, it is Terraform. Echo is for tests of Coder itself. */
+  readonly provisioner?: 'Terraform' | 'Echo' | undefined;
+  /** Tags that a provisioner must bear to import the template and build its workspaces. */
+  readonly provisionerTags?: { readonly [key: string]: string } | undefined;
+  /** Automatic (effective when left out) makes a version the active one as soon as it is imported. Manual imports it, shows it in status.pendingVersion and waits until somebody makes it the active one in Coder. A new template gets its first version either way. */
+  readonly promotion?: 'Automatic' | 'Manual' | undefined;
   /** The UUID of a template version that exists in Coder and shall be the active one. */
   readonly versionID?: string | undefined;
   /** The name that people see in Coder; empty, they see the template's own. Left out, it is not managed. */
@@ -297,6 +365,21 @@ export interface CoderTemplateStatus {
   readonly driftedAt?: string | undefined;
   /** When the operator set something right in the last hour. */
   readonly corrections?: readonly string[] | undefined;
+  /** Workspaces in Coder that use the template, at the last look at everything. */
+  readonly workspaces?: number | undefined;
+  /** The archive or artifact that was last read for spec.source. */
+  readonly source?:
+    | {
+        /** What Flux calls it, such as a branch and commit. */
+        readonly revision?: string | undefined;
+        /** Its digest, sha256: and 64 digits. */
+        readonly digest: string;
+        /** The folder in it that was taken. */
+        readonly path?: string | undefined;
+        /** SHA-256 over the files of the template that were found in it. */
+        readonly filesHash: string;
+      }
+    | undefined;
   /** UUID of the version with which contentHash was made active. */
   readonly contentVersionID?: string | undefined;
   /** A version that is being imported, or whose import failed. */

@@ -47,6 +47,8 @@ export const reconcilingReasons = [
   'CorrectingDrift',
   'BuildTakesLong',
   'WaitingForBuildSlot',
+  'WaitingForUpload',
+  'SourceUnavailable',
   'DeletionHeld',
 ] as const;
 
@@ -57,6 +59,7 @@ export const readyReasons = [
   'Running',
   'Stopped',
   'PowerNotManaged',
+  'WaitingForPromotion',
   'YieldedToCoder',
   'SyncSucceeded',
   'Retained',

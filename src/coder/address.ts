@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js';
 import { OperatorError } from '../base/errors.ts';
 import { AddressRefusedError } from './errors.ts';
 
-/** Where a control plane's URL may point. Private networks are always allowed: Coder in the cluster is common. */
+/** Where a URL of a user may point. Private networks are always allowed: Coder in the cluster is common. */
 export interface HostPolicy {
   /** Hosts (no port) that may be spoken to without TLS, besides the cluster's own Services. */
   readonly httpHosts: readonly string[];
@@ -36,6 +36,39 @@ const REFUSED_RANGES: Readonly<Partial<Record<string, string>>> = {
   linkLocal: 'a link-local address',
 };
 
+/** What differs between the URLs that are checked: the words, and whether a query belongs there. */
+interface UrlKind {
+  readonly code: string;
+  /** Begins the message. */
+  readonly name: string;
+  readonly userInfoFault: string;
+  readonly extraFault: string;
+  /** What may not be in it, besides user-info. */
+  readonly extra: RegExp;
+  readonly example: string;
+  readonly serviceExample: string;
+}
+
+const CODER_URL: UrlKind = {
+  code: 'INVALID_CODER_URL',
+  name: 'The URL of Coder',
+  userInfoFault: 'it holds a user name or password; the token belongs into the key "token"',
+  extraFault: 'it holds a query or fragment; write the address of Coder only',
+  extra: /[?#]/,
+  example: 'https://coder.example.com',
+  serviceExample: 'http://coder.NAMESPACE.svc',
+};
+
+const DOWNLOAD_URL: UrlKind = {
+  code: 'INVALID_DOWNLOAD_URL',
+  name: 'The URL of the archive',
+  userInfoFault: 'it holds a user name or password, and the operator sends none; leave it out',
+  extraFault: 'it holds a fragment, which no server ever sees; leave out everything from the "#" on',
+  extra: /#/,
+  example: 'https://example.com/template.tar.gz',
+  serviceExample: 'http://files.NAMESPACE.svc/template.tar.gz',
+};
+
 /**
  * Checks a control plane's URL without connecting: https, or http to a Service of the cluster or a host that the
  * policy names; no user-info, query or fragment; no refused address written as a literal, since Node never looks
@@ -45,17 +78,29 @@ const REFUSED_RANGES: Readonly<Partial<Record<string, string>>> = {
  * @throws {AddressRefusedError} for a literal of a refused range.
  */
 export function checkBaseUrl(text: string, policy: HostPolicy): URL {
-  const url = parseUrl(text);
-  if (url.username !== '' || url.password !== '') {
-    throw invalidUrl('it holds a user name or password; the token belongs into the key "token"');
-  }
-  if (url.search !== '' || url.hash !== '' || /[?#]/.test(text)) {
-    throw invalidUrl('it holds a query or fragment; write the address of Coder only');
-  }
+  return checkUrl(text, policy, CODER_URL);
+}
+
+/**
+ * Checks the URL of a file by the same rules, except that a query may be there: pre-signed URLs have one. It may hold
+ * a secret, so no message quotes it.
+ *
+ * @throws {OperatorError} `INVALID_DOWNLOAD_URL`, saying what is wrong and what is right.
+ * @throws {AddressRefusedError} for a literal of a refused range.
+ */
+export function checkDownloadUrl(text: string, policy: HostPolicy): URL {
+  return checkUrl(text, policy, DOWNLOAD_URL);
+}
+
+function checkUrl(text: string, policy: HostPolicy, kind: UrlKind): URL {
+  const url = parseUrl(text, kind);
+  if (url.username !== '' || url.password !== '') throw invalidUrl(kind, kind.userInfoFault);
+  if (kind.extra.test(text)) throw invalidUrl(kind, kind.extraFault);
   const host = hostOf(url);
   if (url.protocol === 'http:' && !mayUseHttp(host, policy)) {
     throw invalidUrl(
-      `http is allowed only to Services inside the cluster (such as http://coder.NAMESPACE.svc) and to hosts that the operator's configuration names, and "${host}" is neither; use https`,
+      kind,
+      `http is allowed only to Services inside the cluster (such as ${kind.serviceExample}) and to hosts that the operator's configuration names, and "${host}" is neither; use https`,
     );
   }
   const literal = parseAddress(host);
@@ -66,19 +111,19 @@ export function checkBaseUrl(text: string, policy: HostPolicy): URL {
   return url;
 }
 
-function parseUrl(text: string): URL {
+function parseUrl(text: string, kind: UrlKind): URL {
   // URL.parse drops line breaks and blanks at the ends; what is left out silently may be meant.
-  if (/[\s\p{Cc}]/u.test(text)) throw invalidUrl('it holds white space or a line break');
-  if (!URL.canParse(text)) throw invalidUrl('it is not an absolute URL such as https://coder.example.com');
+  if (/[\s\p{Cc}]/u.test(text)) throw invalidUrl(kind, 'it holds white space or a line break');
+  if (!URL.canParse(text)) throw invalidUrl(kind, `it is not an absolute URL such as ${kind.example}`);
   const url = new URL(text);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    throw invalidUrl(`"${url.protocol}" is not supported; use https`);
+    throw invalidUrl(kind, `"${url.protocol}" is not supported; use https`);
   }
   return url;
 }
 
-function invalidUrl(fault: string): OperatorError {
-  return new OperatorError('INVALID_CODER_URL', `The URL of Coder cannot be used: ${fault}`);
+function invalidUrl(kind: UrlKind, fault: string): OperatorError {
+  return new OperatorError(kind.code, `${kind.name} cannot be used: ${fault}`);
 }
 
 /** The host in lower case, without the brackets of IPv6 and without the dot that ends a full name. */

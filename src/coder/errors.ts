@@ -230,7 +230,8 @@ function quote(body: CoderBody): string {
   return cleanText(faults === '' ? body.message : `${body.message} (${faults})`);
 }
 
-function retryAfterMs(header: string | undefined, now: number): number {
+/** How long a `Retry-After` asks to wait, in milliseconds, within bounds; a minute when it does not say. */
+export function retryAfterMs(header: string | undefined, now: number): number {
   if (header === undefined) return DEFAULT_RETRY_AFTER_MS;
   const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
   if (!Number.isFinite(ms)) return DEFAULT_RETRY_AFTER_MS;

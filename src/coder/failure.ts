@@ -24,16 +24,26 @@ const CAUSES: Readonly<Partial<Record<string, string>>> = {
   ECONNRESET: 'the connection was closed',
   EPIPE: 'the connection was closed',
   EPROTO: 'the TLS handshake failed; does the server speak https?',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself; put its CA into the key "ca.crt"',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is of an unknown CA; put the CA into the key "ca.crt"',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is of an unknown CA; put the CA into the key "ca.crt"',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is of an unknown CA; put the CA into the key "ca.crt"',
-  CERT_SIGNATURE_FAILURE:
-    'its certificate is not signed by the CA it names; put the right CA into the key "ca.crt"',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
 };
+
+/** A certificate that is not trusted, and which CA would make it so. */
+const UNTRUSTED: Readonly<Partial<Record<string, readonly [fault: string, ca: string]>>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['its certificate is signed by itself', 'its CA'],
+  SELF_SIGNED_CERT_IN_CHAIN: ['its certificate is of an unknown CA', 'the CA'],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['its certificate is of an unknown CA', 'the CA'],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ['its certificate is of an unknown CA', 'the CA'],
+  CERT_SIGNATURE_FAILURE: ['its certificate is not signed by the CA it names', 'the right CA'],
+};
+
+/** Why there was no connection, or why it broke. `caPlace` says where CAs are put that shall be trusted. */
+export function networkReason(code: string | undefined, caPlace: string): string {
+  const untrusted = UNTRUSTED[code ?? ''];
+  if (untrusted !== undefined) return `${untrusted[0]}; put ${untrusted[1]} into ${caPlace}`;
+  return CAUSES[code ?? ''] ?? 'the connection failed';
+}
 
 /**
  * Turns what the HTTP library threw into an error of ours. The library's errors hold the request with its headers,
@@ -41,9 +51,8 @@ const CAUSES: Readonly<Partial<Record<string, string>>> = {
  */
 export function failureOf(error: unknown, context: FailureContext): unknown {
   if (!isTransportError(error)) return error;
-  for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
-    if (inner instanceof AddressRefusedError) return inner;
-  }
+  const refused = refusedAddress(error);
+  if (refused !== undefined) return refused;
   const options = {
     status: context.status,
     requestID: context.requestID,
@@ -55,11 +64,19 @@ export function failureOf(error: unknown, context: FailureContext): unknown {
 }
 
 /** An error of the HTTP library, or of the stream it reads from. */
-function isTransportError(error: unknown): error is NodeJS.ErrnoException {
+export function isTransportError(error: unknown): error is NodeJS.ErrnoException {
   return (
     error instanceof RequestError ||
     (error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')
   );
+}
+
+/** The refusal by the checked lookup that stands behind an error of the HTTP library. */
+export function refusedAddress(error: Error): AddressRefusedError | undefined {
+  for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
+    if (inner instanceof AddressRefusedError) return inner;
+  }
+  return undefined;
 }
 
 function classify(
@@ -72,7 +89,7 @@ function classify(
       : { kind: 'Unreachable', text: 'Coder cannot be reached: no connection in time' };
   }
   if (error.code === 'ERR_ABORTED') return { kind: 'Aborted', text: 'the request was given up' };
-  const reason = CAUSES[error.code ?? ''] ?? 'the connection failed';
+  const reason = networkReason(error.code, 'the key "ca.crt"');
   return {
     kind: 'Unreachable',
     text: sent
@@ -81,7 +98,8 @@ function classify(
   };
 }
 
-function sanitised(error: NodeJS.ErrnoException, secrets: readonly string[]): Error {
+/** Name, code and message of an error of the HTTP library, and nothing of the request that it holds. */
+export function sanitised(error: NodeJS.ErrnoException, secrets: readonly string[]): Error {
   const safe: NodeJS.ErrnoException = new Error(cleanText(redact(error.message, secrets)));
   safe.name = error.name;
   if (error.code !== undefined) safe.code = error.code;

@@ -9,6 +9,7 @@ import type { ConnectedFact, ConnectionFact } from './facts.ts';
 import { failureOf } from './failure.ts';
 import { Observer } from './observer/observer.ts';
 import { VersionCache } from './observer/versions.ts';
+import { UploadSlots } from './uploadslots.ts';
 
 /** A connection that was made, with what watches Coder through it. */
 export interface LiveConnection {
@@ -18,6 +19,8 @@ export interface LiveConnection {
   readonly versions: VersionCache;
   /** Who may build now. */
   readonly slots: BuildSlots;
+  /** Who may upload now. */
+  readonly uploads: UploadSlots;
   readonly fact: ConnectedFact;
 }
 
@@ -202,6 +205,15 @@ export class Connections {
     observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
       logger.error('an observer ended', { namespace, controlPlane, error });
     });
-    return { client, fact, pollIntervalMs, observer, versions: new VersionCache({ client }), slots, stop };
+    return {
+      client,
+      fact,
+      pollIntervalMs,
+      observer,
+      versions: new VersionCache({ client }),
+      slots,
+      uploads: new UploadSlots(clock),
+      stop,
+    };
   }
 }

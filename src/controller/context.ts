@@ -11,6 +11,7 @@ import { NotConnectedError, SuspendedError } from './notconnected.ts';
 import type { PassWriter } from './pass.ts';
 import type { Settings } from './settings.ts';
 import type { StepEvent } from './step.ts';
+import type { ContentSources } from './template/sources.ts';
 import type { ValueResolver } from './values.ts';
 
 /** What every reconciler of one term of leadership shares. */
@@ -20,11 +21,14 @@ export interface Context {
   readonly connections: Connections;
   readonly deletions: Deletions;
   readonly values: ValueResolver;
+  readonly content: ContentSources;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly epoch: string;
   readonly assertLeading: () => void;
+  /** Told when a version may have been left in Coder that belongs to no template. */
+  readonly onVersionLeft?: (() => void) | undefined;
   readonly emit: (object: KubeObject, event: StepEvent) => void;
   readonly signal: AbortSignal;
 }

@@ -4,27 +4,32 @@ import {
   templates,
   workspaces,
   type CoderControlPlane,
+  type CoderTemplate,
   type CoderWorkspace,
 } from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { CoderClientOptions } from '../coder/client.ts';
+import { download } from '../coder/download.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { objectKey } from '../kube/objects.ts';
 import { runWorkers, type HandlerResult, type WorkResult } from '../kube/workers.ts';
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
+import { Archives } from './archives.ts';
 import { isClaimedByAnother, isOlder, olderClaim } from './claims.ts';
 import { Connections } from './connections.ts';
 import { ConfigMaps } from './configmaps.ts';
 import { RememberingWriter, type Context } from './context.ts';
 import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
 import { Deletions } from './deletions.ts';
+import { FluxSources } from './flux.ts';
 import { readSecret } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { Rest } from './step.ts';
 import { held, type Stores } from './stores.ts';
+import { contentConfigMaps, contentSources } from './template/content.ts';
 import { TemplateReconciler } from './template/reconcile.ts';
 import { referredConfigMaps, resolveValues } from './values.ts';
 import { Wakeups, parseKey } from './wakeups.ts';
@@ -45,6 +50,8 @@ export interface ControllerOptions {
   readonly assertLeading: () => void;
   readonly epoch: string;
   readonly onResult?: (result: WorkResult) => void;
+  /** Told when a version may have been left in Coder that belongs to no template. */
+  readonly onVersionLeft?: () => void;
 }
 
 const FIELD_MANAGER = 'coder-operator';
@@ -95,7 +102,33 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     signal,
     onChange: (namespace, name) => wakeups.configMapChanged(namespace, name),
   });
+  const flux = new FluxSources({
+    kube,
+    clock,
+    logger,
+    signal,
+    onChange: (namespace, ref) => wakeups.sourceChanged(namespace, ref),
+  });
+  const archives = new Archives({
+    clock,
+    logger,
+    signal,
+    download: (url, sha256, ended) =>
+      download({
+        url,
+        sha256,
+        policy: options.coder.policy,
+        userAgent: options.coder.userAgent,
+        signal: ended,
+      }),
+    onAnswer: (key) => wakeups.add(templates, key, priorities.change),
+  });
   const context: Context = {
+    content: {
+      configMap: (namespace, name) => configMaps.read(namespace, name),
+      flux: (namespace, ref) => flux.read(namespace, ref),
+      archive: (key, request) => archives.get(key, request),
+    },
     deletions,
     values: {
       resolve: (namespace, items) =>
@@ -113,6 +146,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     logger,
     epoch: options.epoch,
     assertLeading: options.assertLeading,
+    onVersionLeft: options.onVersionLeft,
     emit: (object, event) => options.events.record(object, event.type, event.reason, event.message),
     signal,
   };
@@ -142,6 +176,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     stores.templates.subscribe((event) => {
       if (event.type === 'deleted')
         forget(templates, event.object, () => templateReconciler.forget(event.object));
+      referToContent(event.object, event.type === 'deleted');
       wakeups.templateEvent(event);
     }),
     stores.workspaces.subscribe((event) => {
@@ -152,11 +187,19 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     }),
   ];
   for (const object of stores.workspaces.list()) referToConfigMaps(object, false);
+  for (const object of stores.templates.list()) referToContent(object, false);
   wakeups.everything();
 
   function referToConfigMaps(object: CoderWorkspace, isGone: boolean): void {
     const names = isGone ? [] : referredConfigMaps(object.spec.parameters);
-    configMaps.refer(object.metadata.namespace ?? '', objectKey(object), names);
+    configMaps.refer(object.metadata.namespace ?? '', `${workspaces.kind}:${objectKey(object)}`, names);
+  }
+
+  function referToContent(object: CoderTemplate, isGone: boolean): void {
+    const namespace = object.metadata.namespace ?? '';
+    const referrer = `${templates.kind}:${objectKey(object)}`;
+    configMaps.refer(namespace, referrer, isGone ? [] : contentConfigMaps(object.spec));
+    flux.refer(namespace, referrer, isGone ? [] : contentSources(object.spec));
   }
 
   function forget(resource: ResourceType, object: KubeObject, more: () => void): void {
@@ -206,6 +249,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     for (const stop of unsubscribe) stop();
     connections.close();
     configMaps.close();
+    flux.close();
     controlPlaneReconciler.close();
     queue.shutDown();
   }

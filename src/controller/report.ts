@@ -248,6 +248,7 @@ const QUIET = new Set<string>([
   'WaitingForImport',
   'OutcomeUnknown',
   'WaitingForBuildSlot',
+  'WaitingForUpload',
 ]);
 
 /** A Warning for a cause that the object did not carry before: events tell changes, not states. */

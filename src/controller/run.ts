@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly onCoderRequest?: (report: RequestReport) => void;
   readonly onResult?: (result: WorkResult) => void;
   readonly onLeading?: (leading: boolean) => void;
+  /** Told when a version may have been left in Coder that belongs to no template. */
+  readonly onVersionLeft?: () => void;
   readonly queueMetrics?: WorkQueueMetrics;
   /** Told when the caches are filled: from then on this process could take over at once. */
   readonly onSynced?: () => void;

@@ -10,6 +10,7 @@ import {
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Logger } from '../base/logger.ts';
 import { Store } from '../kube/store.ts';
+import { contentConfigMaps, contentSources } from './template/content.ts';
 import { referredConfigMaps } from './values.ts';
 
 /** What the API server holds of our kinds. */
@@ -29,9 +30,16 @@ export function createStores(logger: Logger): Stores {
     object.metadata.deletionTimestamp === undefined ? [] : namespace(object);
   const configMap = ({ metadata, spec }: CoderWorkspace): readonly string[] =>
     referredConfigMaps(spec.parameters).map((name) => `${metadata.namespace ?? ''}/${name}`);
+  const contentConfigMap = ({ metadata, spec }: CoderTemplate): readonly string[] =>
+    contentConfigMaps(spec).map((name) => `${metadata.namespace ?? ''}/${name}`);
+  const source = ({ metadata, spec }: CoderTemplate): readonly string[] =>
+    contentSources(spec).map(({ kind, name }) => `${metadata.namespace ?? ''}/${kind}/${name}`);
   const stores = {
     controlPlanes: new Store<CoderControlPlane>({ logger, indexers: { namespace } }),
-    templates: new Store<CoderTemplate>({ logger, indexers: { namespace, id } }),
+    templates: new Store<CoderTemplate>({
+      logger,
+      indexers: { namespace, id, configMap: contentConfigMap, source },
+    }),
     workspaces: new Store<CoderWorkspace>({ logger, indexers: { namespace, id, deleting, configMap } }),
   };
   return {

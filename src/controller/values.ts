@@ -54,6 +54,11 @@ export function referredConfigMaps(items: readonly ValueItem[] = []): readonly s
   return [...new Set(names.filter((name) => name !== undefined))];
 }
 
+/** How often values from Secrets are read again, since Secrets are not watched. */
+export const SECRETS_AGAIN_MS = 60_000;
+/** How often a Secret is looked for that is missing or may not be read; a ConfigMap that appears wakes its objects. */
+export const VALUES_AGAIN_MS = 10_000;
+
 /** Longest value, in bytes. Coder hands values to Terraform in the environment, where there is not much room. */
 const LONGEST_VALUE = 64 * 1024;
 
@@ -122,7 +127,7 @@ function inSecret(secret: Secret | undefined, { name, key }: KeyRef): Found | La
   }
   if (secret.type !== VALUES_SECRET_TYPE) {
     return {
-      missing: `the Secret ${name} is of the type ${secret.type ?? 'Opaque'} and not ${VALUES_SECRET_TYPE}, the only one from which values are used; none was: delete it and create it again with that type`,
+      missing: `the Secret ${name} is of the type ${secret.type ?? 'Opaque'} and not ${VALUES_SECRET_TYPE}, the only one from which values are used; none was: put the value into a Secret of that type`,
     };
   }
   const data = ownField(secret.data, key);
@@ -146,7 +151,10 @@ function inConfigMap(configMap: ConfigMap | undefined, { name, key }: KeyRef): F
 }
 
 /** A key of these maps may be any name, also one that JavaScript gives every object. */
-function ownField(fields: Readonly<Record<string, string>> | undefined, key: string): string | undefined {
+export function ownField(
+  fields: Readonly<Record<string, string>> | undefined,
+  key: string,
+): string | undefined {
   return fields !== undefined && Object.hasOwn(fields, key) ? fields[key] : undefined;
 }
 
@@ -174,4 +182,26 @@ function remembered<T>(read: (name: string) => Promise<T>): (name: string) => Pr
     answers.set(name, known);
     return known;
   };
+}
+
+/** Texts that must not be shown when Coder repeats them: secret values, and the items of secret lists. */
+export function secretTexts(wished: readonly ResolvedValue[]): readonly string[] {
+  const texts = wished
+    .filter(({ isSecret }) => isSecret)
+    .flatMap(({ value }) => [value, ...(listOf(value) ?? [])]);
+  return texts.filter((text) => text !== '');
+}
+
+/** The items of a JSON list of texts. Go reads null as an empty list or text. */
+export function listOf(text: string): readonly string[] | undefined {
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (list === null) return [];
+  if (!Array.isArray(list)) return undefined;
+  const items = (list as readonly unknown[]).map((item) => item ?? '');
+  return items.every((item) => typeof item === 'string') ? items : undefined;
 }

@@ -12,7 +12,9 @@ import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { objectKey } from '../kube/objects.ts';
 import type { Store, StoreEvent } from '../kube/store.ts';
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
+import type { FluxRef } from './flux.ts';
 import type { Stores } from './stores.ts';
+import { isAwaitingPromotion } from './template/status.ts';
 import type { TemplateRecord } from './template/input.ts';
 
 export interface WakeupsOptions {
@@ -125,10 +127,20 @@ export class Wakeups {
     }
   }
 
-  /** A ConfigMap changed, or can be read at last: that concerns the objects whose values come from it. */
+  /** A ConfigMap changed, or can be read at last: that concerns what has values or content from it. */
   configMapChanged(namespace: string, name: string): void {
     for (const object of this.#options.stores.workspaces.byIndex('configMap', `${namespace}/${name}`)) {
       this.#wake(workspaces, object, priorities.change);
+    }
+    for (const object of this.#options.stores.templates.byIndex('configMap', `${namespace}/${name}`)) {
+      this.#wake(templates, object, priorities.change);
+    }
+  }
+
+  /** The same for a source of Flux, which templates have their content from. */
+  sourceChanged(namespace: string, { kind, name }: FluxRef): void {
+    for (const object of this.#options.stores.templates.byIndex('source', `${namespace}/${kind}/${name}`)) {
+      this.#wake(templates, object, priorities.change);
     }
   }
 
@@ -196,14 +208,24 @@ function isJustBound({ type, object, previous }: StoreEvent<CoderTemplate | Code
 }
 
 /** Whether something was asked of an object that has not been carried out. */
-function isWaiting({ metadata, status }: CoderTemplate | CoderWorkspace): boolean {
+function isWaiting({ metadata, spec, status }: CoderTemplate | CoderWorkspace): boolean {
   return (
     status?.id === undefined ||
     metadata.deletionTimestamp !== undefined ||
     status.observedGeneration !== metadata.generation ||
     status.pendingOperation !== undefined ||
-    ('pendingVersion' in status && status.pendingVersion !== undefined) ||
+    ('pendingVersion' in status && hasOpenImport({ spec, status })) ||
     ('power' in status && status.power?.state === 'Pending') ||
     ('driftedAt' in status && status.driftedAt !== undefined)
   );
+}
+
+function hasOpenImport({
+  spec,
+  status,
+}: {
+  readonly spec: CoderTemplate['spec'];
+  readonly status: NonNullable<CoderTemplate['status']>;
+}): boolean {
+  return status.pendingVersion !== undefined && !isAwaitingPromotion(spec, status);
 }

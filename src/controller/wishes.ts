@@ -2,6 +2,12 @@ import { canonicalEqual } from '../kube/equality.ts';
 import { correctionOf, thenCorrected, type Corrected, type CorrectedStatus } from './correction.ts';
 import { moreNotes, noNotes, type Drift, type Notes } from './notes.ts';
 
+/**
+ * In place of the hash of a wish in a status that was lost: whatever is wished then counts as carried out, although
+ * nothing was sent for it. The hash of that wish follows as soon as it is known.
+ */
+export const TAKEN_AS_APPLIED = 'lost';
+
 /** The part of a status that remembers which settings were brought to Coder, and what came of it. */
 export interface RememberingStatus extends CorrectedStatus {
   readonly applied?: { readonly notHonoured?: readonly string[] | undefined } | undefined;

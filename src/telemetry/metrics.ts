@@ -13,6 +13,7 @@ export interface Metrics {
   readonly queueRetries: Counter;
   readonly queueLatency: Histogram;
   readonly queueWork: Histogram;
+  readonly versionsLeft: Counter;
   readonly leading: Gauge;
 }
 
@@ -73,6 +74,11 @@ export function createMetrics(): Metrics {
       name: 'workqueue_work_duration_seconds',
       help: 'How long workers held a key.',
       buckets: QUICK,
+      registers,
+    }),
+    versionsLeft: new Counter({
+      name: 'coder_operator_versions_left_total',
+      help: 'First versions of templates that were made anew, while the one before may be left in Coder without a template.',
       registers,
     }),
     leading: new Gauge({

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
+import type { CoderTemplate } from '../../src/api/kinds.ts';
 import { isGone } from '../../src/coder/errors.ts';
-import type { Workspace } from '../../src/coder/types.ts';
+import type { Template, Workspace } from '../../src/coder/types.ts';
+import { tarOf } from '../support/archives.ts';
 import { SERVERS_WITHIN_MS } from '../support/servers.ts';
-import { has, isReady, messageOf, Tenant } from '../support/tenant.ts';
+import { coderWrites, has, isReady, messageOf, SMALL, Tenant } from '../support/tenant.ts';
 
 describe('adoption of a workspace that was made in Coder', function () {
   this.timeout(90_000);
@@ -80,5 +82,75 @@ describe('adoption of a workspace that was made in Coder', function () {
     const gone = await tenant.coder.workspace(made.id).catch((error: unknown) => error);
     expect(isGone(gone)).to.equal(true);
     expect(await tenant.events('Deleted')).to.have.length(1);
+  });
+});
+
+describe('adoption of a template that was made in Coder', function () {
+  this.timeout(90_000);
+  let tenant: Tenant;
+  let made: Template;
+  const FILES = { ...SMALL, 'modules/net/main.tf': '# none yet\n' };
+  const VERSION = 'by-hand';
+
+  before(async function () {
+    this.timeout(SERVERS_WITHIN_MS);
+    tenant = await Tenant.create();
+    await tenant.apply(tenant.credentials(), tenant.controlPlane());
+    await tenant.untilControlPlane(isReady);
+    const { coder, stack } = tenant;
+    const organization = stack.coder.accounts.organizationId;
+    const version = await coder.createTemplateVersion(organization, {
+      name: VERSION,
+      // Not the bytes that the operator would make of these files.
+      file_id: await coder.uploadArchive(await tarOf(FILES, { prefix: './', folders: true })),
+      provisioner: 'terraform',
+    });
+    await tenant.untilCoder(
+      () => coder.templateVersion(version.id),
+      ({ job }) => job.status === 'succeeded',
+    );
+    made = await coder.createTemplate(organization, {
+      name: tenant.tag,
+      template_version_id: version.id,
+      description: 'made by hand',
+    });
+  });
+
+  after(async function () {
+    this.timeout(150_000);
+    // Absent when `before` has failed.
+    await (tenant as Tenant | undefined)?.destroy();
+    const id = (made as Template | undefined)?.id;
+    if (id !== undefined) await tenant.asAdmin('DELETE', `/templates/${id}`);
+  });
+
+  const activeName = (t: CoderTemplate): string => t.status?.activeVersion?.name ?? '';
+
+  it('takes it as it is where the content is the same, and sends nothing', async () => {
+    const before = await coderWrites();
+    await tenant.apply(tenant.template({ files: FILES }));
+    const ready = await tenant.untilTemplate(isReady);
+    expect(ready.status).to.include({ id: made.id, origin: 'Adopted' });
+    expect(ready.metadata.finalizers ?? []).to.deep.equal([]);
+    expect(activeName(ready)).to.equal(VERSION);
+    expect(messageOf(ready, 'Ready')).to.contain(VERSION);
+    expect(await tenant.versions(made.id)).to.deep.equal([VERSION]);
+    expect(await coderWrites()).to.deep.equal(before);
+  });
+
+  it('gives it other content where that is wished, and leaves its settings', async () => {
+    await tenant.kubectl('delete', 'ctpl', `coder.${tenant.tag}`, '--timeout=30s');
+    await tenant.apply(tenant.template({ files: SMALL }));
+    const ready = await tenant.untilTemplate(isReady);
+    expect(ready.status).to.include({ id: made.id, origin: 'Adopted' });
+    expect(await tenant.versions(made.id)).to.deep.equal([VERSION, activeName(ready)]);
+    const now = await tenant.coder.template(made.id);
+    expect(now.active_version_id).to.equal(ready.status?.activeVersion?.id);
+    expect(now.description).to.equal('made by hand');
+  });
+
+  it('stays in Coder when the object is deleted', async () => {
+    await tenant.kubectl('delete', 'ctpl', `coder.${tenant.tag}`, '--timeout=30s');
+    expect((await tenant.coder.template(made.id)).id).to.equal(made.id);
   });
 });

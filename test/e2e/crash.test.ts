@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { until } from '../../hack/stack/wait.ts';
 import type { Operator } from '../../hack/stack/operator.ts';
-import { contentHash, versionName } from '../../src/coder/archive.ts';
-import { PROVISIONER } from '../../src/controller/template/content.ts';
+import { versionName } from '../../src/coder/contenthash.ts';
+import { keyOf } from '../support/controller-records.ts';
 import { Gate, type GateRequest, type Stop } from '../support/gate.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
 import { isReady, SMALL, Tenant } from '../support/tenant.ts';
@@ -90,8 +90,7 @@ describe('crashes', function () {
       'main.tf': `resource "terraform_data" "${stop}" {}\n`,
     });
     // The name follows from the files, and no other template has these.
-    const versionOf = (stop: Stop): string =>
-      versionName(contentHash({ files: filesOf(stop), provisioner: PROVISIONER }), 1);
+    const versionOf = (stop: Stop): string => versionName(keyOf(filesOf(stop)), 1);
     const stopped = moments.map((stop) =>
       gate.stopNext(
         stop,

@@ -2,12 +2,12 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { workspaces, type CoderWorkspace } from '../../src/api/kinds.ts';
+import { templates, workspaces, type CoderWorkspace } from '../../src/api/kinds.ts';
 import { archiveOf } from '../../src/coder/archive.ts';
 import { isGone } from '../../src/coder/errors.ts';
 import { echoFiles } from '../support/coder-echo.ts';
 import { SERVERS_WITHIN_MS } from '../support/servers.ts';
-import { has, isReady, messageOf, Tenant } from '../support/tenant.ts';
+import { has, isReady, messageOf, SMALL, Tenant } from '../support/tenant.ts';
 import { undeletableFiles } from '../support/terraform.ts';
 
 describe('deletion', function () {
@@ -112,6 +112,39 @@ describe('deletion', function () {
     expect(await isGoneInCoder(mended.status?.id ?? '')).to.equal(true);
     const left = await tenant.coder.workspaceByName(tenant.owner, name('stuck'));
     await tenant.coder.createBuild(left.id, { transition: 'delete' });
+  });
+
+  it('of a template waits until no workspace uses it, whoever made that', async () => {
+    const templateName = name('t');
+    await tenant.apply(tenant.template({ files: SMALL }, templateName));
+    const template = await tenant.untilTemplate(isReady, 30_000, templateName);
+    const id = template.status?.id ?? '';
+    const [ours] = await running(['u'], { templateName });
+    const theirs = await tenant.coder.createWorkspace(tenant.owner, { name: name('v'), template_id: id });
+    await tenant.untilCoder(
+      () => tenant.coder.workspace(theirs.id),
+      (w) => w.latest_build.status === 'running',
+    );
+    await tenant.kubectl('delete', 'ctpl', template.metadata.name, '--wait=false');
+    const waiting = await tenant.untilTemplate(
+      (t) => has(t, 'Reconciling', 'True', 'WorkspacesExist'),
+      30_000,
+      templateName,
+    );
+    const message = messageOf(waiting, 'Ready');
+    expect(message).to.contain('no workspace uses it any more: there are 2 (');
+    for (const suffix of ['u', 'v']) expect(message).to.contain(`${tenant.owner}/${name(suffix)}`);
+    expect(waiting.status?.id).to.equal(id);
+
+    await tenant.coder.createBuild(theirs.id, { transition: 'delete' });
+    await tenant.untilCoder(
+      () => isGoneInCoder(theirs.id),
+      (gone) => gone,
+    );
+    await remove('u');
+    await tenant.untilGone(workspaces, ours?.metadata.name ?? '');
+    await tenant.untilGone(templates, template.metadata.name, 40_000);
+    expect(await tenant.coder.deletedTemplateById(id)).to.include({ id });
   });
 
   it('of very many workspaces at once waits for the word of a person', async () => {

@@ -1,17 +1,26 @@
 import { expect } from 'chai';
 import { logTail } from '../../hack/stack/process.ts';
 import { systemClock } from '../../src/base/clock.ts';
+import { tarGzOf } from '../support/archives.ts';
+import { ArtifactServer } from '../support/artifacts.ts';
+import { FluxObject, installFluxCrds, removeFluxCrds } from '../support/flux.ts';
 import { runningOperator, SERVERS_WITHIN_MS } from '../support/servers.ts';
-import { isReady, Tenant } from '../support/tenant.ts';
+import { coderWrites, isReady, SMALL, Tenant } from '../support/tenant.ts';
 import { PARAMETERS } from '../support/terraform.ts';
 
 describe('at rest', function () {
   this.timeout(150_000);
   let tenant: Tenant;
+  let host: ArtifactServer;
 
   before(async function () {
     this.timeout(SERVERS_WITHIN_MS);
     tenant = await Tenant.create();
+    host = await ArtifactServer.start();
+    await installFluxCrds(tenant.kube);
+    const source = await FluxObject.create(tenant.kube, tenant.namespace, 'GitRepository', 'templates');
+    const bytes = await tarGzOf(SMALL);
+    await source.publish({ url: host.serve('/template.tar.gz', bytes), bytes });
     await tenant.apply(
       tenant.credentials(),
       tenant.controlPlane(),
@@ -20,13 +29,16 @@ describe('at rest', function () {
       tenant.workspace({ running: false }, `${tenant.tag}b`),
       // All that may have to be set right again or read again, and is in order.
       tenant.template({ files: PARAMETERS }, `${tenant.tag}p`),
-      {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: { name: 'values' },
-        type: 'coder.com/values',
-        stringData: { password: 'correct horse' },
-      },
+      tenant.template({ source: { sourceRef: source.ref } }, `${tenant.tag}f`),
+      tenant.configMap('content', { 'main.tf': 'variable "password" {}\n' }),
+      tenant.values('values', { password: 'correct horse' }),
+      tenant.template(
+        {
+          source: { configMapRef: { name: 'content' } },
+          variables: [{ name: 'password', valueFrom: { secretKeyRef: { name: 'values', key: 'password' } } }],
+        },
+        `${tenant.tag}c`,
+      ),
       tenant.workspace(
         {
           templateName: `${tenant.tag}p`,
@@ -47,6 +59,7 @@ describe('at rest', function () {
     await tenant.untilWorkspace(isReady);
     await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}b`);
     await tenant.untilWorkspace(isReady, 60_000, `${tenant.tag}p`);
+    for (const suffix of ['f', 'c']) await tenant.untilTemplate(isReady, 60_000, `${tenant.tag}${suffix}`);
     // What Coder holds is counted once a look, so the last change of it is told a while later.
     const { count } = await tenant.coder.workspaces();
     await tenant.untilControlPlane((c) => isReady(c) && c.status?.counts?.workspaces === count, 60_000);
@@ -55,18 +68,11 @@ describe('at rest', function () {
   after(async function () {
     this.timeout(150_000);
     // Absent when `before` has failed.
+    const { kube } = (tenant as Tenant | undefined) ?? {};
+    if (kube !== undefined) await removeFluxCrds(kube);
     await (tenant as Tenant | undefined)?.destroy();
+    await (host as ArtifactServer | undefined)?.close();
   });
-
-  /** Requests of the operator to Coder that change something, by its own count. */
-  async function coderWrites(): Promise<string[]> {
-    const operator = await runningOperator();
-    const text = await (await fetch(`${operator.url}/metrics`)).text();
-    return text
-      .split('\n')
-      .filter((line) => line.startsWith('coder_operator_coder_requests_total{'))
-      .filter((line) => !line.includes('method="GET"'));
-  }
 
   it('writes nothing for a minute, to Kubernetes or to Coder', async () => {
     // Events are sent a moment after the write that they tell of.
@@ -102,6 +108,7 @@ describe('at rest', function () {
 
     expect(tenant.operatorWrites().slice(before.length)).to.deep.equal(['update codercontrolplanes/coder']);
     expect(await coderWrites()).to.deep.equal([]);
+    expect(host.requests('/template.tar.gz'), 'nor was anything fetched again').to.equal(1);
   });
 });
 

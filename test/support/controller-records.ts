@@ -1,6 +1,12 @@
+import { contentHash, filesHash } from '../../src/coder/contenthash.ts';
+import type { ArchiveFiles } from '../../src/coder/layout.ts';
+import type { ContentFact } from '../../src/controller/template/content.ts';
 import type { CoderTemplate, CoderWorkspace, PendingOperation } from '../../src/api/kinds.ts';
+import type { ArchiveAnswer } from '../../src/controller/archives.ts';
 import type { ConnectedFact, ConnectionFact, TimedSighting } from '../../src/controller/facts.ts';
+import type { FluxSource } from '../../src/controller/flux.ts';
 import type { BuildRecord, WorkspaceRecord } from '../../src/controller/observer/record.ts';
+import type { Secret } from '../../src/controller/secrets.ts';
 import type { Step } from '../../src/controller/step.ts';
 import type {
   TemplateFacts,
@@ -142,6 +148,7 @@ export function versionRecord(parts: Partial<VersionRecord> = {}): VersionRecord
     jobStatus: 'succeeded',
     createdAt: NOW.toISOString(),
     error: undefined,
+    errorCode: undefined,
     hasProvisioner: true,
     ...parts,
   };
@@ -199,18 +206,62 @@ export function workspaceInput(
   };
 }
 
+/** What was found where the spec says that these files are. */
+export function contentFact(
+  files: ArchiveFiles,
+  parts: Partial<Extract<ContentFact, { state: 'found' }>> = {},
+): ContentFact {
+  return { state: 'found', filesHash: filesHash(files), files, leftOut: [], variables: [], ...parts };
+}
+
+/** The hash of content that consists of these files alone. */
+export function keyOf(files: ArchiveFiles): string {
+  return contentHash({ filesHash: filesHash(files), provisioner: 'terraform' });
+}
+
+/** The answer of an archive that was fetched and holds these files. */
+export function fetched(files: ArchiveFiles): ArchiveAnswer {
+  return { state: 'ready', files, filesHash: filesHash(files), leftOut: [] };
+}
+
+/** A source of Flux with an artifact. */
+export function fluxSource(revision: string, sha256: string): FluxSource {
+  const url = `http://source-controller.flux-system.svc/${sha256}.tar.gz`;
+  return { metadata: { name: 'code' }, status: { artifact: { url, revision, digest: `sha256:${sha256}` } } };
+}
+
+/** A Secret that values may come from. Each change of it gives it another version. */
+export function valuesSecret(values: Readonly<Record<string, string>>, resourceVersion = '1'): Secret {
+  const data = Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
+  return {
+    metadata: { name: 'values', uid: 'uid-values', resourceVersion },
+    type: 'coder.com/values',
+    data: Object.fromEntries(data) as Readonly<Record<string, string>>,
+  };
+}
+
 export function templateInput(
   parts: ObjectParts<CoderTemplate> = {},
   facts: Partial<TemplateFacts> = {},
   pendingForMs = 0,
 ): TemplateInput {
+  const spec = parts.spec ?? { files: { 'main.tf': '# one' } };
   return {
     object: {
       metadata: { name: 'acme.docker', namespace: 'team', uid: 'uid-1', generation: 3, ...parts.metadata },
-      spec: parts.spec ?? { files: { 'main.tf': '# one' } },
+      spec,
       ...(parts.status === undefined ? {} : { status: parts.status }),
     },
-    facts: { connection: connected, claimedBy: () => undefined, isClaimedByAnother: () => false, ...facts },
+    facts: {
+      connection: connected,
+      claimedBy: () => undefined,
+      isClaimedByAnother: () => false,
+      usersOf: () => undefined,
+      ...(spec.files === undefined ? {} : { content: contentFact(spec.files) }),
+      upload: { waitMs: 0 },
+      importDetails: new Map(),
+      ...facts,
+    },
     pendingForMs,
     now: NOW,
     settings: SETTINGS,

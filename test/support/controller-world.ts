@@ -1,3 +1,4 @@
+import sinon from 'sinon';
 import type {
   CoderTemplateSpec,
   CoderTemplateStatus,
@@ -7,8 +8,10 @@ import type {
 import type { KubeObject } from '../../src/api/meta.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import type { ConfigMap } from '../../src/controller/configmaps.ts';
+import type { ArchiveAnswer, ArchiveRequest } from '../../src/controller/archives.ts';
 import { Connections } from '../../src/controller/connections.ts';
 import type { Context } from '../../src/controller/context.ts';
+import type { FluxSource } from '../../src/controller/flux.ts';
 import { Deletions } from '../../src/controller/deletions.ts';
 import type { ConnectedFact } from '../../src/controller/facts.ts';
 import type { Secret } from '../../src/controller/secrets.ts';
@@ -50,9 +53,17 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
   /** Of the object's namespace, by name; 'forbidden' for one that may not be read. */
   readonly secrets = new Map<string, Secret | 'forbidden'>();
   readonly configMaps = new Map<string, ConfigMap | 'forbidden'>();
+  /** Sources of Flux by kind and name, such as `Bucket/b`. */
+  readonly flux = new Map<string, FluxSource | 'forbidden' | 'unknownKind'>();
+  /** What an archive holds, by its SHA-256. One that is not here is not there. */
+  readonly archives = new Map<string, ArchiveAnswer>();
+  /** Archives that were asked for. */
+  readonly fetched: ArchiveRequest[] = [];
   /** Name of an older object that is bound to the same thing in Coder. */
   older: string | undefined;
   isLeading = true;
+  /** First versions that may have been left in Coder without a template. */
+  versionsLeft = 0;
   /** What the control plane allows; `connect` makes a change known. */
   control: Partial<ConnectedFact> = {};
   /** `spec.suspend` of the control plane, known at once. */
@@ -160,6 +171,20 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
             configMap: (name) => Promise.resolve(this.configMaps.get(name)),
           }),
       },
+      content: {
+        configMap: (_, name) => Promise.resolve(this.configMaps.get(name)),
+        flux: (_, { kind, name }) => Promise.resolve(this.flux.get(`${kind}/${name}`)),
+        archive: (_, request) => {
+          this.fetched.push(request);
+          return (
+            this.archives.get(request.sha256) ?? {
+              state: 'failed',
+              message: 'There is no such file.',
+              retryAfterMs: 5_000,
+            }
+          );
+        },
+      },
       deletions: new Deletions({
         clock: this.clock,
         budget: SETTINGS.deletionBudget,
@@ -176,11 +201,30 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
       assertLeading: () => {
         if (!this.isLeading) throw new Error('the lease is lost');
       },
+      onVersionLeft: () => this.versionsLeft++,
       emit: (_, event) => this.events.push(event),
       signal: this.#stop.signal,
     };
     return [this.connections, this.#make(context)];
   }
+}
+
+const TEMPLATE_READS = [
+  'template',
+  'templateByName',
+  'deletedTemplateById',
+  'templateVersion',
+  'templateVersionByName',
+  'templateVersionVariables',
+  'file',
+  'organization',
+  'provisionerJobs',
+] as const;
+
+/** What is read of a template from now on, by the name of the call; the observer's own looks are not among it. */
+export function templateReads(coder: SimulatedCoder): () => readonly string[] {
+  const spies = TEMPLATE_READS.map((name) => ({ name, spy: sinon.spy(coder, name) }));
+  return () => spies.flatMap(({ name, spy }) => Array<string>(spy.callCount).fill(name));
 }
 
 export type WorkspaceWorld = World<CoderWorkspaceSpec, CoderWorkspaceStatus>;

@@ -8,8 +8,10 @@ import type {
 import {
   annotations,
   controlPlanes,
+  templates,
   workspaces,
   type CoderControlPlane,
+  type CoderTemplate,
   type CoderWorkspace,
 } from '../../src/api/kinds.ts';
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
@@ -21,12 +23,14 @@ import type { Settings } from '../../src/controller/settings.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { Reflector } from '../../src/kube/reflector.ts';
 import { Store } from '../../src/kube/store.ts';
+import type { KubeRequestRecord } from '../../src/kube/transport.ts';
 import { apiserver, type ApiServer } from './apiserver.ts';
 import type { VersionContent } from './coder/definitions.ts';
 import type { SeenRequest } from './coder-http.ts';
 import { CoderServer, SCRIPTED_TOKEN } from './coder/server.ts';
 import { assertConditions } from './conditions.ts';
 import { OPERATOR, ORGANIZATION, OWNER, SimulatedCoder } from './controller-coder.ts';
+import { clientOf } from './kube-server.ts';
 import { has, isReady } from './tenant.ts';
 
 /** Between two looks of the observer at everything. The least that a control plane may ask for is ten seconds. */
@@ -68,9 +72,11 @@ export interface LoopOptions {
   readonly controlPlane?: Partial<CoderControlPlaneSpec>;
   /** Of the first version of the template `docker`. */
   readonly content?: VersionContent;
+  /** Coder is looked at as seldom as the control plane says. Default false: about ten times a second. */
+  readonly isPatient?: boolean;
 }
 
-type Conditioned = CoderControlPlane | CoderWorkspace;
+type Conditioned = CoderControlPlane | CoderTemplate | CoderWorkspace;
 
 /**
  * The whole operator on a real API server, with a namespace and a scripted Coder behind HTTP of its own. Whatever
@@ -80,30 +86,37 @@ export class Loop {
   readonly coder: SimulatedCoder;
   readonly server: CoderServer;
   readonly namespace = `loop-${randomBytes(4).toString('hex')}`;
+  /** What the operator asked the API server, oldest first. */
+  readonly kubeRequests: KubeRequestRecord[] = [];
   readonly #api: ApiServer;
-  readonly #stop = new AbortController();
+  readonly #clock: Clock;
+  #stop = new AbortController();
   readonly #stopWatching = new AbortController();
   readonly #controlPlanes = new Store<CoderControlPlane>();
+  readonly #templates = new Store<CoderTemplate>();
   readonly #workspaces = new Store<CoderWorkspace>();
   readonly #log: string[] = [];
   /** Every state of every object that the watch has shown, oldest first, by key. */
   readonly #history = new Map<string, Conditioned[]>();
   readonly #faults: unknown[] = [];
-  #running: Promise<unknown> = Promise.resolve();
+  /** How often each object was looked at, by its key in the operator's queue. */
+  readonly #passes = new Map<string, number>();
+  #running: Promise<void> = Promise.resolve();
   #playing: NodeJS.Timeout | undefined;
 
-  private constructor(api: ApiServer, server: CoderServer) {
+  private constructor(api: ApiServer, server: CoderServer, clock: Clock) {
     this.#api = api;
+    this.#clock = clock;
     this.server = server;
     this.coder = server.coder;
   }
 
   /** Starts everything; the control plane is applied and connected. */
-  static async open({ controlPlane = {}, content = {} }: LoopOptions = {}): Promise<Loop> {
+  static async open({ controlPlane = {}, content = {}, isPatient = false }: LoopOptions = {}): Promise<Loop> {
     const api = await apiserver();
     await api.kubectl(['apply', '--server-side', '--force-conflicts', '-k', 'config/crds']);
     const server = await CoderServer.start(new SimulatedCoder(systemClock));
-    const loop = new Loop(api, server);
+    const loop = new Loop(api, server, isPatient ? systemClock : IMPATIENT);
     server.coder.addTemplate('docker', ORGANIZATION, content);
     loop.resumeBuilds();
     await loop.#begin(controlPlane);
@@ -165,6 +178,16 @@ export class Loop {
     return this.#workspaces.get(`${this.namespace}/${name}`);
   }
 
+  /** The same for a template. */
+  template(name: string): CoderTemplate | undefined {
+    return this.#templates.get(`${this.namespace}/${name}`);
+  }
+
+  /** How often the operator has looked at an object. */
+  passes({ kind }: ResourceType, name: string): number {
+    return this.#passes.get(`${kind}:${this.namespace}/${name}`) ?? 0;
+  }
+
   statusesOf(name: string): readonly CoderWorkspaceStatus[] {
     return (this.#history.get(`${this.namespace}/${name}`) ?? []).map(
       (o) => o.status as CoderWorkspaceStatus,
@@ -187,7 +210,7 @@ export class Loop {
       const value = await look();
       if (value !== undefined && isSo(value)) return value;
       if (performance.now() > giveUpAt) {
-        const asked = this.server.changes.map((r) => `${r.method} ${r.path} ${r.body}`);
+        const asked = this.server.changes.map((r) => `${r.method} ${r.path} ${r.body.slice(0, 500)}`);
         throw new Error(
           `Not within ${LONGEST_MS} ms: ${isSo.toString()}\nIt is: ${JSON.stringify(value, undefined, 2)}\n` +
             `Coder was asked:\n${asked.join('\n')}\nThe operator said:\n${this.#log.join('\n')}`,
@@ -195,6 +218,14 @@ export class Loop {
       }
       await sleep(10);
     }
+  }
+
+  /** The operator ends, and another process of it takes over. */
+  async restart(): Promise<void> {
+    this.#stop.abort(new Error('another one takes over'));
+    await this.#running;
+    this.#stop = new AbortController();
+    this.#running = this.#operate();
   }
 
   /** Ends the operator and takes away what it worked on. */
@@ -207,6 +238,7 @@ export class Loop {
     } finally {
       for (const [resource, store] of [
         [workspaces, this.#workspaces],
+        [templates, this.#templates],
         [controlPlanes, this.#controlPlanes],
       ] as const) {
         const own = store.list().filter((o) => o.metadata.namespace === this.namespace);
@@ -228,28 +260,35 @@ export class Loop {
     );
     await Promise.all([
       this.#watch(controlPlanes, this.#controlPlanes),
+      this.#watch(templates, this.#templates),
       this.#watch(workspaces, this.#workspaces),
     ]);
-    this.#running = runOperator(
-      {
-        kube: this.kube,
-        namespace: this.namespace,
-        identity: `loop-${randomUUID()}`,
-        leaseDurationMs: 15_000,
-        workers: 10,
-        settings: SETTINGS,
-        hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
-        clock: IMPATIENT,
-        logger: this.#logger(),
-      },
-      this.#stop.signal,
-    ).catch((error: unknown) => this.#faults.push(error));
+    this.#running = this.#operate();
     const spec = { credentialsSecretRef: { name: 'coder' }, requestsPerMinute: 10_000, ...controlPlane };
     await this.kube.create(controlPlanes, {
       metadata: { name: 'coder', namespace: this.namespace },
       ...{ spec },
     });
     await this.untilControlPlane((c) => has(c, 'Ready', 'True', 'Connected'));
+  }
+
+  /** Runs the operator until it is stopped. */
+  async #operate(): Promise<void> {
+    await runOperator(
+      {
+        kube: clientOf(this.#api.connection, { onRequest: (record) => this.kubeRequests.push(record) }),
+        namespace: this.namespace,
+        identity: `loop-${randomUUID()}`,
+        leaseDurationMs: 15_000,
+        workers: 10,
+        settings: SETTINGS,
+        hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
+        clock: this.#clock,
+        logger: this.#logger(),
+        onResult: ({ key }) => this.#passes.set(key, (this.#passes.get(key) ?? 0) + 1),
+      },
+      this.#stop.signal,
+    ).catch((error: unknown) => this.#faults.push(error));
   }
 
   async #watch<T extends Conditioned>(resource: ResourceType, store: Store<T>): Promise<void> {

@@ -137,6 +137,16 @@ export class Tenant {
     return object('CoderWorkspace', this.workspaceName(name), { templateName: this.tag, ...spec });
   }
 
+  /** A ConfigMap, as content may come from one. */
+  configMap(name: string, data: Readonly<Record<string, string>>): object {
+    return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data };
+  }
+
+  /** A Secret with values, or with the same keys in one of another type. */
+  values(name: string, stringData: Readonly<Record<string, string>>, type = 'coder.com/values'): object {
+    return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, type, stringData };
+  }
+
   workspaceName(name = this.tag): string {
     return `coder.${this.owner}.${name}`;
   }
@@ -230,6 +240,12 @@ export class Tenant {
   async builds(workspaceID: string): Promise<string[]> {
     const builds = await this.coder.builds(workspaceID);
     return builds.map((b) => b.transition).reverse();
+  }
+
+  /** Names of all versions that a template has in Coder, oldest first. */
+  async versions(templateID: string): Promise<string[]> {
+    const list = (await this.asAdmin('GET', `/templates/${templateID}/versions`)) as readonly NamedVersion[];
+    return [...list].sort((a, b) => Date.parse(a.created_at) - Date.parse(b.created_at)).map((v) => v.name);
   }
 
   /** A call to Coder that the operator itself never makes, as the first user; gives what was answered. */
@@ -326,13 +342,30 @@ export class Tenant {
   }
 }
 
+/** Requests of the operator to Coder that change something, by its own count, of each route and status. */
+export async function coderWrites(): Promise<string[]> {
+  return (await operatorMetrics())
+    .split('\n')
+    .filter((line) => line.startsWith('coder_operator_coder_requests_total{'))
+    .filter((line) => !line.includes('method="GET"'));
+}
+
 /** How often the operator has looked at everything in some Coder, by its own count. */
 async function looks(): Promise<number> {
-  const operator = await runningOperator();
-  const text = await (await fetch(`${operator.url}/metrics`)).text();
+  const text = await operatorMetrics();
   // Two requests at the end of each look, and at hardly any other time.
   const line = /^coder_operator_coder_requests_total\{method="GET",route="\/templates",code="200"\} (\d+)$/m;
   return Number(line.exec(text)?.[1] ?? 0) / 2;
+}
+
+async function operatorMetrics(): Promise<string> {
+  const operator = await runningOperator();
+  return (await fetch(`${operator.url}/metrics`)).text();
+}
+
+interface NamedVersion {
+  readonly name: string;
+  readonly created_at: string;
 }
 
 interface AuditEvent {

@@ -46,6 +46,8 @@ export class Observer {
   readonly workspaces: RecordCache<WorkspaceRecord>;
   readonly #templates = new RecordCache<TemplateRecord>();
 
+  /** How many workspaces each template had at the last look at everything. */
+  #users: ReadonlyMap<string, number> = new Map();
   #hasLooked = false;
   #hasListedTemplates = false;
 
@@ -89,6 +91,11 @@ export class Observer {
     | undefined {
     if (!this.#hasLooked || !this.#hasListedTemplates) return undefined;
     return { workspaces: this.workspaces.records(), templates: this.#templates.records() };
+  }
+
+  /** Workspaces of a template at the last look at everything; undefined before the first. */
+  usersOf(templateID: string): number | undefined {
+    return this.#hasLooked ? (this.#users.get(templateID) ?? 0) : undefined;
   }
 
   template(id: string): TemplateRecord | undefined {
@@ -169,14 +176,26 @@ export class Observer {
     const { changed, missing } = this.workspaces.putAll(records, askedAt);
     const isFirst = !this.#hasLooked;
     this.#hasLooked = true;
+    const recounted = this.#count(records);
     // The first look changes all: everybody is woken at its end, also when the templates cannot be read.
     if (!isFirst) for (const id of [...changed, ...missing]) onWorkspace(id);
+    let moved: readonly string[] = [];
     try {
-      const moved = await this.#lookAtTemplates(signal);
-      if (!isFirst) for (const id of moved) onTemplate(id);
+      moved = await this.#lookAtTemplates(signal);
     } finally {
+      // What was counted is told now or never, also when the templates cannot be read.
       if (isFirst) onFirstLook();
+      else for (const id of new Set([...moved, ...recounted])) onTemplate(id);
     }
+  }
+
+  /** Counts what uses each template; ids of those with another number than before. */
+  #count(records: readonly WorkspaceRecord[]): readonly string[] {
+    const before = this.#users;
+    const users = new Map<string, number>();
+    for (const { templateID } of records) users.set(templateID, (users.get(templateID) ?? 0) + 1);
+    this.#users = users;
+    return [...new Set([...before.keys(), ...users.keys()])].filter((id) => before.get(id) !== users.get(id));
   }
 
   /** Ids of the templates that changed or are not seen any more. */

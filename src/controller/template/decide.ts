@@ -15,14 +15,15 @@ import {
 import { noNotes } from '../notes.ts';
 import { settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
-import { contentOf, type Content } from './content.ts';
+import { TAKEN_AS_APPLIED } from '../wishes.ts';
+import { wishedContent, type Wished } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
 import type { Bound, Found, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
-import { createTemplate, promote } from './operations.ts';
 import { appliedOf, decideSettings, fieldsOf, SET, settled, unsettled } from './setters.ts';
 import { hasPendingWork, observedStatus } from './status.ts';
 import { upToDate } from './uptodate.ts';
+import { decideContent, decideVersion, withoutContent, withSource } from './version.ts';
 
 /**
  * Every rule about a template, read from top to bottom: the first that applies decides. Pure: what it needs to know of
@@ -72,9 +73,11 @@ function settle(bound: Bound): TemplateStep {
 
   switch (pending.type) {
     case 'CreateVersion': {
-      // A version that nobody wishes any more may be there or not; it is neither looked nor waited for.
-      const content = contentOf(input.object.spec, status);
-      if (content?.kind !== 'files' || content.versionName !== pending.target) return goOn();
+      const wished = wishedContent(input, status);
+      if (wished.then === 'read') return { do: 'read', fact: 'content' };
+      // A version that nobody wishes any more may be there or not; it is neither looked nor waited for. As long as the
+      // content cannot be told, it may still be the wished one.
+      if (wished.then !== 'lack' && versionNameOf(wished) !== pending.target) return goOn();
       const fact = status.id === undefined ? 'unattachedVersion' : 'versionByName';
       const sighting = facts[fact];
       if (sighting === undefined) return { do: 'read', fact };
@@ -103,6 +106,12 @@ function settle(bound: Bound): TemplateStep {
       // Promoting twice is harmless: what is there decides.
       return facts.template?.fresh === true ? goOn() : { do: 'read', fact: 'freshTemplate' };
   }
+}
+
+function versionNameOf(wished: Wished): string | undefined {
+  return wished.then === 'content' && wished.content.kind === 'files'
+    ? wished.content.versionName
+    : undefined;
 }
 
 /** What came of settings that were announced; undefined while that is open. */
@@ -146,18 +155,20 @@ function decideUnbound(bound: Bound): TemplateStep {
       sighting.fresh,
     );
   }
-  const content = contentOf(input.object.spec, status);
-  if (content === undefined) {
+  const wished = wishedContent(input, status);
+  if (wished.then === 'none') {
     return stalled(
       input,
       status,
       {
         reason: 'ContentMissing',
-        message: `Coder has no template ${name.template} in the organization ${name.organization} yet, and spec.files or spec.versionID, one of which is needed to create it, is missing`,
+        message: `Coder has no template ${name.template} in the organization ${name.organization}. To create it, set one of spec.files, spec.source and spec.versionID; else correct the name`,
       },
       withBackoff,
     );
   }
+  if (wished.then !== 'content') return withoutContent(bound, wished);
+  const { content } = wished;
   if (input.facts.organization === undefined) return { do: 'read', fact: 'organization' };
   const organizationID = input.facts.organization.id;
   if (organizationID === undefined) {
@@ -177,9 +188,10 @@ function decideUnbound(bound: Bound): TemplateStep {
   if (wantsFinalizer && input.object.metadata.finalizers?.includes(finalizers.template) !== true) {
     return { do: 'finalizer', present: true };
   }
+  const known = withSource(bound, content);
   return content.kind === 'files'
-    ? decideFiles(bound, content, { organizationID, template: undefined })
-    : decideVersion(bound, content, organizationID, undefined);
+    ? decideFiles(known, content, { organizationID, template: undefined })
+    : decideVersion(known, content, organizationID, undefined);
 }
 
 /**
@@ -191,7 +203,8 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
   const { object, facts } = input;
   const active = facts.activeVersionName;
   if (active?.id !== record.activeVersionID) return { do: 'read', fact: 'activeVersionName' };
-  const content = contentOf(object.spec, {});
+  const wished = wishedContent(input, {});
+  if (wished.then === 'read') return { do: 'read', fact: 'content' };
   const lastHandledReconcileAt = requestOf(object);
   const status = observedStatus(
     {
@@ -200,17 +213,38 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
       lastHandledReconcileAt,
       activeVersion: active,
       applied: appliedOf(object.spec, lastHandledReconcileAt),
-      ...(content === undefined
-        ? {}
-        : { contentHash: content.key, contentVersionID: record.activeVersionID }),
+      ...takenOf(wished),
     },
     record,
     coder,
+    facts.usersOf(record.id),
   );
   const handled = { ...input, object: { ...object, status: { lastHandledReconcileAt } } };
   const known = { input: { ...handled, notes: noNotes }, name, coder, status, record, fresh: true };
-  const step = upToDate(decideSettings(known).found, record, content);
+  const { found } = decideSettings(known);
+  const step =
+    wished.then === 'lack'
+      ? withoutContent(found, wished)
+      : upToDate(found, record, wished.then === 'content' ? wished.content : undefined);
   return step.do === 'report' ? { ...step, rest: after(1) } : step;
+}
+
+/**
+ * The content of a restored object counts as carried out, also while it cannot be told what that is. With which version
+ * nobody knows, so that a person's request finds out.
+ */
+function takenOf(wished: Wished): Partial<TemplateDraft> {
+  switch (wished.then) {
+    case 'content': {
+      const { content } = wished;
+      const source = content.kind === 'files' ? content.source : undefined;
+      return { contentHash: content.key, source };
+    }
+    case 'lack':
+      return { contentHash: TAKEN_AS_APPLIED };
+    default:
+      return {};
+  }
 }
 
 /** The UUID is known, and it alone says which template is meant. */
@@ -239,7 +273,7 @@ function decideBound(bound: Bound): TemplateStep {
 function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): TemplateStep {
   const { input, coder } = bound;
   const { spec, metadata } = input.object;
-  const status = observedStatus(bound.status, record, coder);
+  const status = observedStatus(bound.status, record, coder, input.facts.usersOf(record.id));
 
   const older = input.facts.claimedBy(record.id);
   if (older !== undefined) {
@@ -277,77 +311,4 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   const step = content.do === 'report' && send !== undefined ? send(content) : content;
   // A report has it among its notes.
   return step.do === 'write' ? { ...step, notice: step.notice ?? event } : step;
-}
-
-function decideContent(bound: Bound, record: TemplateRecord): TemplateStep {
-  const { input, status } = bound;
-  const { facts, object } = input;
-  const content = contentOf(object.spec, status);
-  // The wish was carried out once; what others promoted since is reported and left.
-  const isDone = content === undefined || status.contentHash === content.key;
-  if (isDone && newRequest(input) === undefined) return upToDate(bound, record, content);
-  // What is remembered may be a minute old: a new wish must not count as carried out because of it.
-  if (facts.template?.fresh === false) return { do: 'read', fact: 'freshTemplate' };
-  if (content === undefined) return upToDate(bound, record, undefined);
-  // A request to carry out again what was done: the version that held this content is known, whatever its name.
-  const doneWith = status.contentHash === content.key ? status.contentVersionID : undefined;
-  if (doneWith !== undefined) {
-    return record.activeVersionID === doneWith
-      ? upToDate(bound, record, content)
-      : promote(bound, record, { id: doneWith, name: doneWith });
-  }
-  return content.kind === 'files'
-    ? decideFiles(bound, content, { organizationID: record.organizationID, template: record })
-    : decideVersion(bound, content, record.organizationID, record);
-}
-
-/** `spec.versionID`: a version that exists shall be the active one. */
-function decideVersion(
-  bound: Bound,
-  content: Extract<Content, { kind: 'version' }>,
-  organizationID: string,
-  template: TemplateRecord | undefined,
-): TemplateStep {
-  const { input, status, name } = bound;
-  if (template?.activeVersionID === content.versionID) {
-    return upToDate(bound, template, content);
-  }
-  const fact = input.facts.version;
-  if (fact?.id !== content.versionID) return { do: 'read', fact: 'version' };
-  const version = fact.version;
-  const waiting = (message: string): TemplateStep =>
-    reconciling(input, status, { reason: 'WaitingForDependency', message }, withBackoff);
-  if (version === undefined) {
-    return waiting(
-      `Coder has no template version ${content.versionID} (or the operator may not see it): waiting for it`,
-    );
-  }
-  // A template is made on a version of none, and takes only its own from then on.
-  if (version.templateID !== template?.id) {
-    return stalled(input, status, {
-      reason: 'ImmutableFieldMismatch',
-      message: `The version ${version.name} (${version.id}) does not belong to the template ${name.template}, and Coder cannot move it there`,
-    });
-  }
-  if (version.jobStatus === 'failed' || version.jobStatus === 'canceled') {
-    const why = version.error === undefined ? '' : `: ${version.error}`;
-    return stalled(input, status, {
-      reason: 'ImportFailed',
-      message: `The import of the version ${version.name} failed${why}. Name a version that was imported`,
-    });
-  }
-  if (version.jobStatus !== 'succeeded') {
-    return reconciling(
-      input,
-      status,
-      {
-        reason: 'WaitingForImport',
-        message: `The version ${version.name} is being imported (${version.jobStatus})`,
-      },
-      after(1_000),
-    );
-  }
-  return template === undefined
-    ? createTemplate(bound, organizationID, version)
-    : promote(bound, template, version);
 }

@@ -92,7 +92,7 @@ function removeFound(
   record: TemplateRecord,
   coder: ConnectedFact,
 ): TemplateStep {
-  const status = observedStatus(before, record, coder);
+  const status = observedStatus(before, record, coder, input.facts.usersOf(record.id));
   const users = input.facts.workspaces;
   if (users === undefined) return { do: 'read', fact: 'workspaces' };
   if (users.count > 0) {

@@ -1,11 +1,14 @@
 import type { CoderTemplateStatus } from '../../api/generated.ts';
 import type { CoderTemplate } from '../../api/kinds.ts';
 import type { TemplateName } from '../../api/names.ts';
+import type { ArchiveFiles } from '../../coder/layout.ts';
 import type { ConnectedFact, ConnectionFact, TimedSighting } from '../facts.ts';
 import type { Notes } from '../notes.ts';
 import type { CommonInput } from '../report.ts';
 import type { Settings } from '../settings.ts';
 import type { Step } from '../step.ts';
+import type { ActiveContent } from './activecontent.ts';
+import type { ContentFact, FilesContent } from './content.ts';
 import type { SettingField, TemplateSettings } from './settings.ts';
 
 /** What the operator remembers of a template in Coder. */
@@ -26,8 +29,18 @@ export interface VersionRecord {
   /** By Coder's clock. */
   readonly createdAt: string;
   readonly error: string | undefined;
+  /** Coder's word for the error, where it has one. */
+  readonly errorCode: string | undefined;
   /** False when no provisioner is there that could do the import. */
   readonly hasProvisioner: boolean;
+}
+
+/** What an import has left behind besides its state. */
+export interface ImportDetails {
+  /** What Terraform said of its failure; empty for nothing. */
+  readonly log?: string | undefined;
+  /** Names of the variables that the content declares; left out when Coder does not tell. */
+  readonly variables?: readonly string[] | undefined;
 }
 
 /** What can be asked of the world while deciding; each is read at most once a pass, and only when a rule needs it. */
@@ -43,6 +56,16 @@ export type TemplateFactName =
   /** A version of no template that an announced request may have made, found through the provisioner jobs. */
   | 'unattachedVersion'
   | 'activeVersionName'
+  /** What the spec says the template shall consist of. */
+  | 'content'
+  /** The same with the files themselves. */
+  | 'files'
+  /** What the active version consists of. */
+  | 'activeContent'
+  /** What Coder tells of the imports that ended, beyond that. */
+  | 'importDetails'
+  /** When content may be uploaded. */
+  | 'upload'
   | 'workspaces'
   | 'crdTerminating';
 
@@ -59,6 +82,14 @@ export interface TemplateFacts {
   readonly version?: { readonly id: string; readonly version: VersionRecord | undefined };
   readonly versionByName?: { readonly name: string; readonly version: VersionRecord | undefined };
   readonly unattachedVersion?: { readonly version: VersionRecord | undefined };
+  /** Workspaces that use a template, at the last look at everything; undefined before the first. */
+  readonly usersOf: (templateID: string) => number | undefined;
+  readonly content?: ContentFact | undefined;
+  readonly activeContent?: ActiveContent | undefined;
+  /** By the UUID of the version. */
+  readonly importDetails?: ReadonlyMap<string, ImportDetails>;
+  /** Milliseconds until content may be uploaded; 0 for now. */
+  readonly upload?: { readonly waitMs: number };
   readonly activeVersionName?: { readonly id: string; readonly name: string };
   /** Workspaces that use the template: how many, and the first few by name. */
   readonly workspaces?: { readonly count: number; readonly some: readonly string[] };
@@ -87,7 +118,7 @@ export type TemplateOperation =
       readonly organizationID: string;
       readonly templateID: string | undefined;
       readonly name: string;
-      readonly files: Readonly<Record<string, string>>;
+      readonly content: FilesContent & { readonly files: ArchiveFiles };
     }
   | {
       readonly type: 'CreateTemplate';

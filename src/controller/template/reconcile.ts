@@ -1,35 +1,14 @@
 import { finalizers, templates, type CoderTemplate } from '../../api/kinds.ts';
-import { parseTemplateName } from '../../api/names.ts';
-import type { Clock } from '../../base/clock.ts';
 import { archiveOf } from '../../coder/archive.ts';
-import type { CoderClient } from '../../coder/client.ts';
-import { isForbidden, isNotFound } from '../../coder/errors.ts';
-import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
-import {
-  assertMaySend,
-  isBeingUninstalled,
-  isTooEarly,
-  liveConnection,
-  passContext,
-  type Context,
-} from '../context.ts';
-import type { LiveConnection } from '../connections.ts';
-import type { TimedSighting } from '../facts.ts';
+import { assertMaySend, isTooEarly, liveConnection, passContext, type Context } from '../context.ts';
 import { reportFailure } from '../failure.ts';
 import { runPass } from '../pass.ts';
 import { PendingTimes } from '../pending.ts';
 import { untilWoken, type Rest } from '../step.ts';
-import { contentOf, PROVISIONER } from './content.ts';
+import { secretTexts } from '../values.ts';
 import { decideTemplate } from './decide.ts';
-import type {
-  TemplateDraft,
-  TemplateFactName,
-  TemplateFacts,
-  TemplateInput,
-  TemplateOperation,
-  TemplateRecord,
-  VersionRecord,
-} from './input.ts';
+import { readFact } from './facts.ts';
+import type { TemplateDraft, TemplateFactName, TemplateInput, TemplateOperation } from './input.ts';
 import { afterAnswer, afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
 import { templateRecordOf, versionRecordOf } from './records.ts';
 import { SET } from './setters.ts';
@@ -43,11 +22,6 @@ export interface TemplateReconcilerOptions {
   /** Whether any other object is bound to this UUID. */
   readonly isClaimedByAnother: (object: CoderTemplate, templateID: string) => boolean;
 }
-
-/** The newest jobs among which a lost first version is looked for. */
-const JOBS_LOOKED_THROUGH = 100;
-/** Workspaces that are named when they hold up a deletion. */
-const NAMED_WORKSPACES = 3;
 
 /** Brings one template where its object wants it: reads what the rules ask for and carries out what they say. */
 export class TemplateReconciler {
@@ -69,6 +43,7 @@ export class TemplateReconciler {
         connection: context.connections.fact(namespace),
         claimedBy: (id) => claimedBy(object, id),
         isClaimedByAnother: (id) => isClaimedByAnother(object, id),
+        usersOf: (id) => context.connections.live(namespace)?.observer.usersOf(id),
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),
@@ -81,9 +56,10 @@ export class TemplateReconciler {
       decide: decideTemplate,
       read: async (before, fact) => ({
         ...before,
-        facts: { ...before.facts, ...(await this.#read(before, fact)) },
+        facts: { ...before.facts, ...(await readFact(context, before, fact)) },
       }),
       perform: async (before, operation) => {
+        if (leavesVersion(object, operation)) context.onVersionLeft?.();
         const outcome = await this.#perform(before, operation);
         return outcome === undefined ? afterAnswer(before) : afterSuccess(before, operation, outcome);
       },
@@ -106,112 +82,6 @@ export class TemplateReconciler {
     this.#pending.forget(object.metadata.uid ?? '');
   }
 
-  async #read(input: TemplateInput, fact: TemplateFactName): Promise<Partial<TemplateFacts>> {
-    const { context } = this.#options;
-    const { signal, clock } = context;
-    if (fact === 'crdTerminating')
-      return { crdTerminating: await isBeingUninstalled(context.kube, templates) };
-    const live = liveConnection(this.#options.context, input.object);
-    const { client } = live;
-    const { spec, status } = input.object;
-    const name = parseTemplateName(input.object.metadata.name);
-    const id = status?.id ?? '';
-    switch (fact) {
-      case 'templateByName':
-        return {
-          templateByName: await look(live, clock, () =>
-            client.templateByName(name.organization, name.template, { signal }),
-          ),
-        };
-      case 'template':
-        return { template: recall(live, id) ?? (await lookByID(live, clock, id, signal)) };
-      case 'freshTemplate':
-        return { template: await lookByID(live, clock, id, signal) };
-      case 'organization':
-        return { organization: { id: await readOrganization(client, name.organization, signal) } };
-      case 'version': {
-        const versionID = spec.versionID ?? pendingVersionID(input);
-        return {
-          version: {
-            id: versionID,
-            version: await found(() => client.templateVersion(versionID, { signal })),
-          },
-        };
-      }
-      case 'versionByName':
-        return { versionByName: await this.#versionByName(input, live) };
-      case 'unattachedVersion':
-        return { unattachedVersion: { version: await this.#unattachedVersion(input, live) } };
-      case 'activeVersionName': {
-        const { template, templateByName } = input.facts;
-        // A template that is created anew by request is gone by its UUID and found by its name.
-        const sighting = template?.seen === 'found' ? template : templateByName;
-        const activeID = sighting?.seen === 'found' ? sighting.value.activeVersionID : '';
-        const version = await client.templateVersion(activeID, { signal });
-        return { activeVersionName: { id: activeID, name: version.name } };
-      }
-      case 'workspaces': {
-        const query = `template:${status?.templateName ?? name.template} organization:${status?.organizationName ?? name.organization}`;
-        const list = await client.workspaces({ query, limit: NAMED_WORKSPACES, signal });
-        return {
-          workspaces: { count: list.count, some: list.workspaces.map((w) => `${w.owner_name}/${w.name}`) },
-        };
-      }
-    }
-  }
-
-  async #versionByName(
-    input: TemplateInput,
-    live: LiveConnection,
-  ): Promise<NonNullable<TemplateFacts['versionByName']>> {
-    const { spec, status, metadata } = input.object;
-    const name = parseTemplateName(metadata.name);
-    const content = contentOf(spec, status ?? {});
-    const wanted = content?.kind === 'files' ? content.versionName : '';
-    const organization = status?.organizationName ?? name.organization;
-    const template = status?.templateName ?? name.template;
-    const { signal } = this.#options.context;
-    const version = await found(() =>
-      live.client.templateVersionByName(organization, template, wanted, { signal }),
-    );
-    return { name: wanted, version };
-  }
-
-  /** The version that an announced request of ours made and that belongs to no template, by its job. */
-  async #unattachedVersion(input: TemplateInput, live: LiveConnection): Promise<VersionRecord | undefined> {
-    const { signal } = this.#options.context;
-    const target = input.object.status?.pendingOperation?.target;
-    const name = parseTemplateName(input.object.metadata.name);
-    const organizationID = await readOrganization(live.client, name.organization, signal);
-    if (organizationID === undefined || target === undefined) return undefined;
-    for (const job of await this.#importJobs(organizationID, live)) {
-      const versionID = job.input?.template_version_id;
-      const isOurs =
-        job.type === 'template_version_import' &&
-        job.metadata?.template_version_name === target &&
-        job.metadata.template_id === undefined;
-      if (!isOurs || versionID === undefined) continue;
-      const version = await found(() => live.client.templateVersion(versionID, { signal }));
-      if (version !== undefined && version.templateID === undefined) return version;
-    }
-    return undefined;
-  }
-
-  /** The newest jobs of ours; none when the token may not read jobs, which must not hold up anything for ever. */
-  async #importJobs(organizationID: string, live: LiveConnection): Promise<readonly ProvisionerJob[]> {
-    const { signal } = this.#options.context;
-    try {
-      return await live.client.provisionerJobs(organizationID, {
-        limit: JOBS_LOOKED_THROUGH,
-        initiator: live.fact.userID,
-        signal,
-      });
-    } catch (error) {
-      if (isNotFound(error) || isForbidden(error)) return [];
-      throw error;
-    }
-  }
-
   /**
    * No signal goes along: what was begun is brought to its end, also while the process is being stopped. The lease is
    * looked at once more after all waiting.
@@ -220,7 +90,7 @@ export class TemplateReconciler {
     const { context } = this.#options;
     const { logger, clock } = context;
     const beforeSend = (): void => assertMaySend(context, input.object.metadata.namespace ?? '');
-    const { client, observer } = liveConnection(context, input.object);
+    const { client, observer, uploads } = liveConnection(context, input.object);
     logger.info('sending to Coder', {
       template: `${input.object.metadata.namespace ?? ''}/${input.object.metadata.name}`,
       operation: operation.type,
@@ -229,14 +99,27 @@ export class TemplateReconciler {
     });
     switch (operation.type) {
       case 'CreateVersion': {
-        const fileID = await client.uploadArchive(await archiveOf(operation.files), { beforeSend });
+        const { files, provisioner, tags, variables } = operation.content;
+        const { uid = '' } = input.object.metadata;
+        const fileID = await client.uploadArchive(await archiveOf(files), {
+          beforeSend,
+        });
+        uploads.leave(uid);
         const body = {
           name: operation.name,
           file_id: fileID,
-          provisioner: PROVISIONER,
+          provisioner,
           ...(operation.templateID === undefined ? {} : { template_id: operation.templateID }),
+          ...(tags === undefined ? {} : { tags }),
+          ...(variables.length === 0
+            ? {}
+            : { user_variable_values: variables.map(({ name, value }) => ({ name, value })) }),
         };
-        const version = await client.createTemplateVersion(operation.organizationID, body, { beforeSend });
+        const version = await client.createTemplateVersion(operation.organizationID, body, {
+          beforeSend,
+          // Coder may repeat what it does not like.
+          secrets: secretTexts(variables),
+        });
         return { type: 'CreateVersion', version: versionRecordOf(version) };
       }
       case 'CreateTemplate': {
@@ -268,6 +151,18 @@ export class TemplateReconciler {
   }
 }
 
+/**
+ * The first version of a template belongs to none until the template is made on it. When it is made once more, the one
+ * before is left, or may be: nobody can delete versions.
+ */
+function leavesVersion({ status }: CoderTemplate, operation: TemplateOperation): boolean {
+  const isFirst = operation.type === 'CreateVersion' && operation.templateID === undefined;
+  return (
+    isFirst &&
+    (status?.pendingOperation?.type === 'CreateVersion' || status?.pendingVersion?.id !== undefined)
+  );
+}
+
 function targetOf(operation: TemplateOperation): string {
   switch (operation.type) {
     case 'CreateVersion':
@@ -278,74 +173,5 @@ function targetOf(operation: TemplateOperation): string {
     case SET:
     case 'Delete':
       return operation.templateID;
-  }
-}
-
-/** The pending version, also one that was found in this very pass and is not in the status yet. */
-function pendingVersionID(input: TemplateInput): string {
-  const { unattachedVersion, versionByName } = input.facts;
-  return (
-    input.object.status?.pendingVersion?.id ??
-    unattachedVersion?.version?.id ??
-    versionByName?.version?.id ??
-    ''
-  );
-}
-
-async function look(
-  live: LiveConnection,
-  clock: Clock,
-  read: () => Promise<Template>,
-): Promise<TimedSighting<TemplateRecord>> {
-  const askedAt = clock.monotonic();
-  try {
-    const record = templateRecordOf(await read());
-    live.observer.learnTemplate(record, askedAt);
-    return { seen: 'found', value: record, fresh: true };
-  } catch (error) {
-    if (isNotFound(error)) return { seen: 'unseen', fresh: true };
-    throw error;
-  }
-}
-
-/** What the observer remembers. */
-function recall(live: LiveConnection, id: string): TimedSighting<TemplateRecord> | undefined {
-  const known = live.observer.template(id);
-  return known === undefined ? undefined : { seen: 'found', value: known, fresh: false };
-}
-
-/** By UUID, with the proof of absence: Coder lists deleted templates, while a 404 may also mean that we may not see it. */
-async function lookByID(
-  live: LiveConnection,
-  clock: Clock,
-  id: string,
-  signal: AbortSignal,
-): Promise<TimedSighting<TemplateRecord>> {
-  const sighting = await look(live, clock, () => live.client.template(id, { signal }));
-  if (sighting.seen === 'found') return sighting;
-  live.observer.forgetTemplate(id);
-  const deleted = await live.client.deletedTemplateById(id, { signal });
-  return { seen: deleted === undefined ? 'unseen' : 'gone', fresh: true };
-}
-
-async function found(read: () => Promise<TemplateVersion>): Promise<VersionRecord | undefined> {
-  try {
-    return versionRecordOf(await read());
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
-
-async function readOrganization(
-  client: CoderClient,
-  name: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  try {
-    return (await client.organization(name, { signal })).id;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { cleanText } from '../../coder/redact.ts';
-import type { Template, TemplateVersion } from '../../coder/types.ts';
+import type { JobLog, Template, TemplateVersion } from '../../coder/types.ts';
 import type { TemplateRecord, VersionRecord } from './input.ts';
 import { settingsOf } from './settings.ts';
 
@@ -26,6 +26,17 @@ export function versionRecordOf(version: TemplateVersion): VersionRecord {
     jobStatus: version.job.status,
     createdAt: version.created_at,
     error: error === '' ? undefined : error,
+    errorCode: version.job.error_code,
     hasProvisioner: version.matched_provisioners === undefined || version.matched_provisioners.count > 0,
   };
+}
+
+/** Longest part of an import's log that is kept, in bytes. */
+const LONGEST_LOG = 400;
+
+/** What Terraform said when it failed, in one line without the frame that it draws around. */
+export function errorsIn(lines: readonly JobLog[]): string {
+  const errors = lines.filter(({ log_level: level }) => level === 'error').map(({ output }) => output);
+  const text = errors.join(' ').replace(/[\u2500-\u257f]/gu, ' ');
+  return cleanText(text, LONGEST_LOG);
 }

@@ -8,6 +8,7 @@ import { requestOf, synced, unlessSuspended, withVerdict, type ReportStep } from
 import { forgotten, weighWishes, withApplied } from '../wishes.ts';
 import type { Found, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
 import { SETTING_FIELDS, wishOf, type SettingField, type TemplateSettings } from './settings.ts';
+import { isAwaitingPromotion } from './status.ts';
 
 /** The type of the announcement of settings; its value names them. */
 export const SET = 'SetSettings';
@@ -65,7 +66,11 @@ export function decideSettings(before: Found): SettingsDecision {
     found,
     send: (content) => {
       // That the content is there is told once, and not again after this.
-      const isNews = content.status.contentHash !== found.status.contentHash;
+      const before = found.status.pendingVersion;
+      const isImported =
+        isAwaitingPromotion(spec, content.status) &&
+        (before?.id !== content.status.pendingVersion?.id || before?.jobStatus !== 'succeeded');
+      const isNews = isImported || content.status.contentHash !== found.status.contentHash;
       const notice = isNews ? content.event : undefined;
       const step = sending({ ...found, status: counted(content.status) }, wanted, content.status);
       return step.do === 'write' ? { ...step, notice } : step;

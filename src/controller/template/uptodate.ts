@@ -1,15 +1,17 @@
 import type { Verdict } from '../../api/conditions.ts';
 import { sameName } from '../../api/names.ts';
 import { newRequest, report, synced } from '../report.ts';
-import { untilWoken, type StepEvent } from '../step.ts';
-import type { Content } from './content.ts';
+import type { StepEvent } from '../step.ts';
+import { TAKEN_AS_APPLIED } from '../wishes.ts';
+import { restWith, type Content } from './content.ts';
 import type { Bound, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
 
 /** The wished content is active, or was made active once. */
 export function upToDate(bound: Bound, record: TemplateRecord, content: Content | undefined): TemplateStep {
   const { input, name } = bound;
   const requested = newRequest(input);
-  const isNew = content !== undefined && bound.status.contentHash !== content.key;
+  const isTaken = bound.status.contentHash === TAKEN_AS_APPLIED;
+  const isNew = content !== undefined && !isTaken && bound.status.contentHash !== content.key;
   const status: TemplateDraft = {
     ...bound.status,
     lastHandledReconcileAt: requested ?? bound.status.lastHandledReconcileAt,
@@ -18,7 +20,7 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
       ? { contentHash: undefined, contentVersionID: undefined }
       : isNew
         ? { contentHash: content.key, contentVersionID: record.activeVersionID }
-        : {}),
+        : { contentHash: content.key }),
   };
   const active = status.activeVersion?.name ?? record.activeVersionID;
   const changed = status.contentVersionID !== undefined && status.contentVersionID !== record.activeVersionID;
@@ -26,7 +28,9 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
     ? `${active} was made the active version in Coder, after the wished content had been`
     : content === undefined
       ? `The active version is ${active}; its content is not managed here`
-      : `The wished content is active as version ${active}`;
+      : status.contentVersionID === undefined
+        ? `The active version is ${active}; the wished content counts as brought there, since the status was lost`
+        : `The wished content is active as version ${active}`;
   const isRenamed =
     !sameName(record.name, name.template) || !sameName(record.organizationName, name.organization);
   const drifted: Verdict['drifted'] = changed
@@ -42,7 +46,7 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
     input,
     status,
     { ready: { status: 'True', reason: changed ? 'YieldedToCoder' : 'UpToDate', message }, synced, drifted },
-    untilWoken,
+    restWith(content),
     event,
   );
 }

@@ -15,6 +15,7 @@ import {
 } from '../report.ts';
 import { MOST_FAILURES } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
+import { TAKEN_AS_APPLIED } from '../wishes.ts';
 import { failuresOf } from './failures.ts';
 import { adoption, decideFound, decideWishes, refuse } from './found.ts';
 import type { Bound, TemplateSummary, WorkspaceDraft, WorkspaceStep } from './input.ts';
@@ -29,7 +30,6 @@ import {
   pinnedVersion,
   restOf,
   stall,
-  TAKEN_AS_APPLIED,
   valuesProblem,
   type Ask,
   type Problem,

@@ -1,5 +1,6 @@
 import { cleanText } from '../../coder/redact.ts';
 import type { NameValue, RichParameter } from '../../coder/types.ts';
+import { listOf } from '../values.ts';
 import { certainlyMisses } from './pattern.ts';
 
 /** A parameter as the spec wishes it, with its value found out. */
@@ -72,14 +73,6 @@ export function differingParameters(
   return wished
     .filter(({ name, value }) => lasting.has(name) && currently.get(name) !== value)
     .map(({ name }) => name);
-}
-
-/** Texts that must not be shown when Coder repeats them: secret values, and the items of secret lists. */
-export function secretTexts(wished: readonly WishedParameter[]): readonly string[] {
-  const texts = wished
-    .filter(({ isSecret }) => isSecret)
-    .flatMap(({ value }) => [value, ...(listOf(value) ?? [])]);
-  return texts.filter((text) => text !== '');
 }
 
 /** What is wrong with a value by itself. Coder checks the default in place of an empty one. */
@@ -183,20 +176,6 @@ function wholeNumber(text: string): bigint | undefined {
   if (!/^[+-]?\d{1,32}$/.test(text)) return undefined;
   const value = BigInt(text.replace(/^\+/, ''));
   return BigInt.asIntN(64, value) === value ? value : undefined;
-}
-
-/** The items of a JSON list of texts. Go reads null as an empty list or text. */
-function listOf(text: string): readonly string[] | undefined {
-  let list: unknown;
-  try {
-    list = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (list === null) return [];
-  if (!Array.isArray(list)) return undefined;
-  const items = (list as readonly unknown[]).map((item) => item ?? '');
-  return items.every((item) => typeof item === 'string') ? items : undefined;
 }
 
 function valuesByName(values: readonly NameValue[]): ReadonlyMap<string, string> {

@@ -24,7 +24,7 @@ import type {
   WorkspaceInput,
   WorkspaceOperation,
 } from './input.ts';
-import { secretTexts } from './parameters.ts';
+import { secretTexts } from '../values.ts';
 import { afterAnswer, afterFailure, afterSuccess } from './outcome.ts';
 import { SETTERS } from './setters.ts';
 import { hasPendingWork } from './status.ts';

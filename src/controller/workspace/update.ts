@@ -4,7 +4,8 @@ import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import type { NameValue } from '../../coder/types.ts';
 import { hasFailed, type WorkspaceRecord } from '../observer/record.ts';
 import { after, untilWoken, withBackoff, type Rest } from '../step.ts';
-import { unlessEmpty } from '../wishes.ts';
+import { SECRETS_AGAIN_MS, VALUES_AGAIN_MS } from '../values.ts';
+import { TAKEN_AS_APPLIED, unlessEmpty } from '../wishes.ts';
 import type {
   Bound,
   DefinitionsFact,
@@ -50,16 +51,6 @@ export interface BuildWith {
   readonly hash: string | undefined;
 }
 
-/**
- * In place of the hash of a wish in a status that was lost: whatever is wished then counts as carried out, although
- * nothing was sent for it. The hash of that wish follows as soon as it is known.
- */
-export const TAKEN_AS_APPLIED = 'lost';
-
-/** How often values from Secrets are read again, since Secrets are not watched. */
-const SECRETS_AGAIN_MS = 60_000;
-/** How often a Secret is looked for that is missing or may not be read; a ConfigMap that appears wakes its objects. */
-const VALUES_AGAIN_MS = 10_000;
 const IMPORT_AGAIN_MS = 2_000;
 /** Names of parameters that a status holds, so that it stays small. */
 const MOST_NAMED = 8;

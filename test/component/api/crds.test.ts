@@ -1,10 +1,13 @@
 import { expect } from 'chai';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseAllDocuments } from 'yaml';
 import { controlPlanes, templates, workspaces } from '../../../src/api/kinds.ts';
 import type { KubeObject, ResourceType } from '../../../src/api/meta.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
 
 const crds = fileURLToPath(new URL('../../../config/crds', import.meta.url));
+const samples = new URL('../../../config/samples/', import.meta.url);
 const namespace = 'crds';
 
 function manifest(kind: string, name: string, spec?: object): object {
@@ -99,7 +102,87 @@ describe('the CRDs on a real API server', function () {
     [
       'both files and versionID',
       template('coder.small', { files: { a: 'b' }, versionID: '00000000-0000-0000-0000-000000000001' }),
-      /set files or versionID, not both/,
+      /set at most one of files, source and versionID/,
+    ],
+    [
+      'both files and a source',
+      template('coder.small', { files: { a: 'b' }, source: { configMapRef: { name: 'c' } } }),
+      /set at most one of files, source and versionID/,
+    ],
+    [
+      'a source that names two',
+      template('coder.small', {
+        source: { configMapRef: { name: 'c' }, sourceRef: { kind: 'Bucket', name: 'b' } },
+      }),
+      /set exactly one of configMapRef, archive and sourceRef/,
+    ],
+    ['a source that names none', template('coder.small', { source: { path: 'x' } }), /set exactly one of/],
+    [
+      'a path in a ConfigMap',
+      template('coder.small', { source: { configMapRef: { name: 'c' }, path: 'x' } }),
+      /path belongs to archive and sourceRef/,
+    ],
+    [
+      'a source path that leaves the archive',
+      template('coder.small', { source: { sourceRef: { kind: 'Bucket', name: 'b' }, path: 'x/../..' } }),
+      /relative path without \.\./,
+    ],
+    [
+      'an item that leaves the template',
+      template('coder.small', {
+        source: { configMapRef: { name: 'c', items: [{ key: 'k', path: '../main.tf' }] } },
+      }),
+      /must be a relative path/,
+    ],
+    [
+      'two items for one file',
+      template('coder.small', {
+        source: {
+          configMapRef: {
+            name: 'c',
+            items: [
+              { key: 'k', path: 'main.tf' },
+              { key: 'l', path: 'main.tf' },
+            ],
+          },
+        },
+      }),
+      /Duplicate value/,
+    ],
+    [
+      'a source of another kind',
+      template('coder.small', { source: { sourceRef: { kind: 'HelmRepository', name: 'b' } } }),
+      /Unsupported value: "HelmRepository"/,
+    ],
+    [
+      'an archive that is no URL of the web',
+      template('coder.small', { source: { archive: { url: 'file:///etc/passwd', sha256: 'a'.repeat(64) } } }),
+      /must be an https URL/,
+    ],
+    [
+      'an archive with a digest of another kind',
+      template('coder.small', {
+        source: { archive: { url: 'https://example.com/a.tar', sha256: `sha256:${'a'.repeat(57)}` } },
+      }),
+      /64 digits/,
+    ],
+    [
+      'variables without content',
+      template('coder.small', { variables: [{ name: 'v', value: 'x' }] }),
+      /variables, provisioner and provisionerTags belong to content/,
+    ],
+    [
+      'a variable with two values',
+      template('coder.small', {
+        files: { a: 'b' },
+        variables: [{ name: 'v', value: 'x', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }],
+      }),
+      /set exactly one of value and valueFrom/,
+    ],
+    [
+      'another promotion',
+      template('coder.small', { files: { a: 'b' }, promotion: 'manual' }),
+      /Unsupported value: "manual"/,
     ],
     [
       'a file outside of the archive',
@@ -316,6 +399,32 @@ describe('the CRDs on a real API server', function () {
     ['settings that are cleared', workspace('coder.alice.cleared', { ttlMillis: 0, autostartSchedule: '' })],
     ['the organization once more', workspace('coder.alice.again', { organization: 'coder', running: false })],
     [
+      'content from a ConfigMap, with everything that goes with it',
+      template('coder.configmap', {
+        source: { configMapRef: { name: 'c', items: [{ key: 'main', path: 'modules/x/main.tf' }] } },
+        variables: [
+          { name: 'plain', value: '' },
+          { name: 'secret', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+        ],
+        provisioner: 'Terraform',
+        provisionerTags: { zone: 'a' },
+        promotion: 'Manual',
+      }),
+    ],
+    [
+      'an archive',
+      template('coder.archive', {
+        source: {
+          archive: { url: 'https://example.com/a.tgz?sig=1', sha256: '0'.repeat(64) },
+          path: './a/b',
+        },
+      }),
+    ],
+    ...['GitRepository', 'OCIRepository', 'Bucket', 'ExternalArtifact'].map((kind): [string, object] => [
+      `content from a ${kind}`,
+      template(`coder.${kind.toLowerCase()}`, { source: { sourceRef: { kind, name: 'a' }, path: 'x' } }),
+    ]),
+    [
       'files in folders',
       template('coder.folders', { files: { 'modules/x/main.tf': '', '.terraform.lock.hcl': '' } }),
     ],
@@ -368,6 +477,19 @@ describe('the CRDs on a real API server', function () {
   for (const [what, object] of accepted) {
     it(`takes ${what}`, async () => {
       await apply(object);
+    });
+  }
+
+  for (const file of readdirSync(samples).filter((name) => name !== 'kustomization.yaml')) {
+    it(`takes the sample ${file}`, async () => {
+      const all = parseAllDocuments(readFileSync(new URL(file, samples), 'utf8')).map(
+        (document) => document.toJS() as { readonly apiVersion: string },
+      );
+      // The kinds of Flux are not installed here.
+      const objects = all.filter(({ apiVersion }) => !apiVersion.startsWith('source.toolkit.fluxcd.io/'));
+      expect(objects).not.to.be.empty;
+      const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+      await server.kubectl(['apply', '--dry-run=server', '-n', namespace, '-f', '-'], list);
     });
   }
 
@@ -428,7 +550,22 @@ describe('the CRDs on a real API server', function () {
           'MESSAGE',
         ],
       ],
-      [templates, ['NAME', 'VERSION', 'READY', 'REASON', 'AGE', 'PENDING', 'ORIGIN', 'DRIFT', 'MESSAGE']],
+      [
+        templates,
+        [
+          'NAME',
+          'VERSION',
+          'READY',
+          'REASON',
+          'AGE',
+          'PENDING',
+          'REVISION',
+          'WORKSPACES',
+          'ORIGIN',
+          'DRIFT',
+          'MESSAGE',
+        ],
+      ],
       [
         workspaces,
         [

@@ -1,7 +1,12 @@
 import type { LookupAddress } from 'node:dns';
 import { expect } from 'chai';
 import { OperatorError } from '../../../src/base/errors.ts';
-import { checkBaseUrl, checkedLookup, type HostPolicy } from '../../../src/coder/address.ts';
+import {
+  checkBaseUrl,
+  checkDownloadUrl,
+  checkedLookup,
+  type HostPolicy,
+} from '../../../src/coder/address.ts';
 import { AddressRefusedError } from '../../../src/coder/errors.ts';
 
 const STRICT: HostPolicy = { httpHosts: [], allowLoopback: false };
@@ -112,6 +117,57 @@ describe('checkBaseUrl', () => {
   it('refuses link-local and metadata addresses even where loopback is allowed', () => {
     expect(fault('https://169.254.169.254', LOCAL)).to.be.instanceOf(AddressRefusedError);
     expect(fault('https://[::ffff:127.0.0.1]', LOCAL)).to.equal(undefined);
+  });
+});
+
+describe('checkDownloadUrl', () => {
+  function downloadFault(url: string, policy: HostPolicy = STRICT): unknown {
+    try {
+      checkDownloadUrl(url, policy);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  const accepted: [string, HostPolicy?][] = [
+    ['https://example.com/template.tar.gz'],
+    ['https://bucket.s3.amazonaws.com/t.tgz?X-Amz-Signature=abc&X-Amz-Expires=60'],
+    ['http://source-controller.flux-system.svc.cluster.local./gitrepository/ns/name/abc.tar.gz'],
+    ['http://files.tools.svc/t.tar?version=2'],
+    ['http://127.0.0.1:3000/t.tar', LOCAL],
+  ];
+  for (const [url, policy] of accepted) {
+    it(`accepts ${url} as it is`, () => {
+      expect(checkDownloadUrl(url, policy ?? STRICT).href).to.equal(url);
+    });
+  }
+
+  const wrong: [string, RegExp][] = [
+    ['template.tar.gz', /not an absolute URL such as .*\.tar\.gz/],
+    ['oci://ghcr.io/x/y', /"oci:" is not supported; use https/],
+    ['https://user:topsecret@example.com/t.tar', /user name or password/],
+    ['https://example.com/t.tar?key=topsecret#part', /fragment/],
+    ['https://example.com/t.tar#', /fragment/],
+    ['https://example.com/t.tar?key=topsecret ', /white space/],
+    ['http://example.com/t.tar?key=topsecret', /http is allowed only.*files\.NAMESPACE\.svc.*use https/],
+    ['http://source-controller.flux-system.svc.evil.com./t.tar.gz', /http is allowed only/],
+  ];
+  for (const [url, message] of wrong) {
+    it(`refuses ${JSON.stringify(url)} with a reason that holds no secret`, () => {
+      const error = downloadFault(url);
+      expect(error).to.be.instanceOf(OperatorError).with.property('code', 'INVALID_DOWNLOAD_URL');
+      expect((error as Error).message)
+        .to.match(/^The URL of the archive cannot be used: /)
+        .and.to.match(message)
+        .and.not.to.include('topsecret');
+    });
+  }
+
+  it('refuses the same literal addresses', () => {
+    for (const host of ['127.0.0.1', '169.254.169.254', '[::ffff:169.254.169.254]', '100.100.100.200']) {
+      expect(downloadFault(`https://${host}/t.tar?x=1`), host).to.be.instanceOf(AddressRefusedError);
+    }
   });
 });
 

@@ -6,6 +6,7 @@ import type { Secret } from '../../../src/controller/secrets.ts';
 import {
   referredConfigMaps,
   resolveValues,
+  secretTexts,
   type ValueItem,
   type ValuesFact,
 } from '../../../src/controller/values.ts';
@@ -251,5 +252,16 @@ describe('referredConfigMaps', () => {
     ];
     expect(referredConfigMaps(items)).to.deep.equal(['settings', 'more']);
     expect(referredConfigMaps(undefined)).to.deep.equal([]);
+  });
+});
+
+describe('secretTexts', () => {
+  it('gives secret values and the items of secret lists, and nothing that is open', () => {
+    const values = ['open', '', 's1', '["s2",""]'].map((value) => ({
+      name: 'p',
+      value,
+      isSecret: value !== 'open',
+    }));
+    expect(secretTexts(values)).to.deep.equal(['s1', '["s2",""]', 's2']);
   });
 });

@@ -222,6 +222,36 @@ describe('Wakeups', () => {
     expect(await b.woken()).to.deep.equal([]);
   });
 
+  it('wakes the templates of the namespace whose content is in a ConfigMap that changed', async () => {
+    const b = bench({ template: { spec: { source: { configMapRef: { name: 'content' } } } } });
+    b.wakeups.configMapChanged('team', 'content');
+    expect(await b.woken()).to.deep.equal([T]);
+    b.wakeups.configMapChanged('team', 'other');
+    b.wakeups.configMapChanged('elsewhere', 'content');
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
+  it('wakes both kinds that refer to one ConfigMap', async () => {
+    const parameters = [{ name: 'a', valueFrom: { configMapKeyRef: { name: 'shared', key: 'a' } } }];
+    const b = bench({
+      workspace: { spec: { parameters } },
+      template: { spec: { source: { configMapRef: { name: 'shared' } } } },
+    });
+    b.wakeups.configMapChanged('team', 'shared');
+    expect(await b.woken()).to.have.members([T, W]);
+  });
+
+  it('wakes the templates of the namespace whose content is in a source of Flux that changed', async () => {
+    const b = bench({ template: { spec: { source: { sourceRef: { kind: 'Bucket', name: 'content' } } } } });
+    b.wakeups.sourceChanged('team', { kind: 'Bucket', name: 'content' });
+    expect(await b.woken()).to.deep.equal([T]);
+    b.wakeups.sourceChanged('team', { kind: 'GitRepository', name: 'content' });
+    b.wakeups.sourceChanged('team', { kind: 'Bucket', name: 'other' });
+    b.wakeups.sourceChanged('elsewhere', { kind: 'Bucket', name: 'content' });
+    b.wakeups.configMapChanged('team', 'content');
+    expect(await b.woken()).to.deep.equal([]);
+  });
+
   const uses = { templateName: 'docker' };
   const waiting: [string, Parts, boolean][] = [
     ['not there yet', { spec: uses }, true],
@@ -249,6 +279,21 @@ describe('Wakeups', () => {
     b.wakeups.connectionChanged('team', true);
     expect(await b.woken()).to.deep.equal([W, T]);
   });
+
+  const imports: [string, object, object, boolean][] = [
+    ['an import under way', {}, { jobStatus: 'running' }, true],
+    ['an import under way, to be promoted by hand', { promotion: 'Manual' }, { jobStatus: 'running' }, true],
+    ['a version that is about to be promoted', {}, { jobStatus: 'succeeded' }, true],
+    ['a version that somebody is to promote', { promotion: 'Manual' }, { jobStatus: 'succeeded' }, false],
+  ];
+  for (const [name, spec, pendingVersion, waits] of imports) {
+    it(`takes a template with ${name} for one that ${waits ? 'waits' : 'rests'}`, async () => {
+      const status = { id: 't1', pendingVersion: { name: 'k8s-1', id: 'v1', ...pendingVersion } };
+      const b = bench({ template: { spec, status }, workspace: { status: { id: 'w1' } } });
+      b.wakeups.connectionChanged('team', false);
+      expect(await b.woken()).to.deep.equal(waits ? [T] : []);
+    });
+  }
 
   it('leaves what rests alone until everything in Coder was looked at once', async () => {
     const b = bench({ template: { status: { id: 't1' } } });

@@ -73,6 +73,11 @@ class Bench {
         releasedAt: () => undefined,
       }),
       values: { resolve: () => Promise.reject(new Error('a control plane has no values')) },
+      content: {
+        configMap: () => Promise.reject(new Error('a control plane has no content')),
+        flux: () => Promise.reject(new Error('a control plane has no content')),
+        archive: () => ({ state: 'fetching' }),
+      },
       settings: SETTINGS,
       clock: this.clock,
       logger: silentLogger,

@@ -81,7 +81,7 @@ describe('Observer', () => {
     bench.take();
     const b = bench.add('b');
     await bench.clock.advance(POLL_MS);
-    expect(bench.take()).to.deep.equal([b]);
+    expect(bench.take()).to.deep.equal([b, bench.template.id]);
     bench.coder.build('delete');
     bench.coder.finishBuilds('succeeded');
     bench.coder.promoteAnother();
@@ -188,6 +188,42 @@ describe('Observer', () => {
     expect([...(everything?.templates ?? [])].map((t) => t.id)).to.deep.equal([bench.template.id]);
   });
 
+  it('counts what uses each template, and wakes those with another number', async () => {
+    const { id } = bench.template;
+    const unused = bench.coder.addTemplate('unused');
+    bench.add('a');
+    bench.add('b');
+    expect(bench.observer.usersOf(id), 'nothing was looked at').to.equal(undefined);
+    await bench.start();
+    expect(bench.observer.usersOf(id)).to.equal(2);
+    expect(bench.observer.usersOf(unused.id)).to.equal(0);
+    bench.take();
+    const c = bench.add('c');
+    expect(bench.observer.usersOf(id), 'as it was at the last look').to.equal(2);
+    await bench.clock.advance(POLL_MS);
+    expect(bench.take()).to.have.members([c, id]);
+    expect(bench.observer.usersOf(id)).to.equal(3);
+    bench.coder.build('delete');
+    bench.coder.finishBuilds('succeeded');
+    await bench.clock.advance(POLL_MS);
+    expect(bench.take()).to.include(id).and.not.include(unused.id);
+    expect(bench.observer.usersOf(id)).to.equal(0);
+  });
+
+  it('wakes a template with another number of users also when the templates cannot be listed', async () => {
+    bench.add('a');
+    await bench.start();
+    const b = bench.add('b');
+    const templates = bench.coder.templates.bind(bench.coder);
+    bench.coder.templates = () => Promise.reject(new CoderError('ServerError', 'x'));
+    bench.take();
+    await bench.clock.advance(POLL_MS);
+    expect(bench.take()).to.have.members([b, bench.template.id]);
+    bench.coder.templates = templates;
+    await bench.clock.advance(POLL_MS);
+    expect(bench.take(), 'once').to.deep.equal([]);
+  });
+
   it('does not let a list that was asked for before bring a template back to what it was', async () => {
     await bench.start();
     const before = await bench.coder.templates();
@@ -217,6 +253,6 @@ describe('Observer', () => {
     expect(record.build).to.include({ number: 2, transition: 'stop' });
     bench.observer.learn(await bench.coder.workspace(a), bench.clock.monotonic());
     await bench.clock.advance(POLL_MS);
-    expect(bench.take()).to.deep.equal([]);
+    expect(bench.take(), 'only the template, which has one more').to.deep.equal([bench.template.id]);
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { annotations, finalizers } from '../../../../src/api/kinds.ts';
 import type { CoderTemplateStatus } from '../../../../src/api/generated.ts';
-import { contentHash, versionName } from '../../../../src/coder/archive.ts';
+import { versionName } from '../../../../src/coder/contenthash.ts';
 import { decideTemplate } from '../../../../src/controller/template/decide.ts';
 import type { TemplateFacts } from '../../../../src/controller/template/input.ts';
 import { DEPLOYMENT, ORGANIZATION } from '../../../support/controller-coder.ts';
@@ -13,6 +13,7 @@ import {
   seen,
   shown,
   TEMPLATE_ID,
+  keyOf,
   templateInput,
   templateRecord,
   unavailable,
@@ -23,7 +24,7 @@ import {
 import { controlPlane } from '../../../support/workspace-rules.ts';
 
 const FILES = { 'main.tf': '# one' };
-const KEY = contentHash({ files: FILES, provisioner: 'terraform' });
+const KEY = keyOf(FILES);
 const [FIRST, SECOND, FOURTH] = [versionName(KEY, 1), versionName(KEY, 2), versionName(KEY, 4)];
 const NEW_ID = '0e000000-0000-4000-8000-000000000009';
 const held = { finalizers: [finalizers.template] };
@@ -100,7 +101,7 @@ describe('decideTemplate', () => {
         'report',
       );
       expect(shown(step.status)).to.include('Stalled=True/ContentMissing');
-      expect(messageOf(step.status)).to.contain('spec.files or spec.versionID');
+      expect(messageOf(step.status)).to.contain('set one of spec.files, spec.source and spec.versionID');
     });
 
     it('waits for the organization', () => {
@@ -115,13 +116,13 @@ describe('decideTemplate', () => {
         decideTemplate(templateInput({ metadata: held }, { templateByName: unseen, organization })),
         'write',
       );
-      expect(step.operation).to.deep.equal({
+      expect(step.operation).to.deep.include({
         type: 'CreateVersion',
         organizationID: ORGANIZATION.id,
         templateID: undefined,
         name: FIRST,
-        files: FILES,
       });
+      expect(step.operation).to.have.property('content').that.deep.includes({ files: FILES });
       expect(step.status.pendingVersion).to.deep.equal({ name: FIRST, attempt: 1 });
       expect(shown(step.status)).to.include('Ready=False/Importing');
     });
@@ -214,7 +215,7 @@ describe('decideTemplate', () => {
     it('three times need a change', () => {
       const step = expectStep(failing(3, '2020-01-01T00:00:00Z'), 'report');
       expect(shown(step.status)).to.include('Stalled=True/ImportFailed');
-      expect(messageOf(step.status)).to.contain('Change spec.files');
+      expect(messageOf(step.status)).to.contain('Mend it in spec.files');
     });
 
     it('are tried once more when a person asks', () => {
@@ -233,6 +234,16 @@ describe('decideTemplate', () => {
   describe('an announced version', () => {
     const pending = { pendingOperation: pendingOperation({ type: 'CreateVersion', target: FIRST }) };
     const status = { ...pending, pendingVersion: { name: FIRST, attempt: 1 } };
+
+    it('is looked for when the content is known, or known to be lacking', () => {
+      for (const known of [{}, bound]) {
+        const input = templateInput({
+          status: { ...known, ...status },
+          spec: { source: { configMapRef: { name: 'code' } } },
+        });
+        expect(decideTemplate(input)).to.deep.equal({ do: 'read', fact: 'content' });
+      }
+    });
 
     it('of no template is looked for through the jobs', () => {
       expect(decideTemplate(templateInput({ status }))).to.deep.equal({
@@ -282,7 +293,7 @@ describe('decideTemplate', () => {
       expect(expectStep(decide({}), 'report').status.pendingOperation).to.equal(undefined);
       expect(decide({ versionID: NEW_ID })).to.deep.equal({ do: 'read', fact: 'version' });
       const files = { 'main.tf': '# two' };
-      const name = versionName(contentHash({ files, provisioner: 'terraform' }), 1);
+      const name = versionName(keyOf(files), 1);
       const step = expectStep(decide({ files }, { versionByName: { name, version: undefined } }), 'write');
       expect(step.operation).to.deep.include({ type: 'CreateVersion', name });
     });
@@ -339,6 +350,19 @@ describe('decideTemplate', () => {
       expect(messageOf(step.status)).to.contain('version one');
       expect(step.status.url).to.equal('https://coder.example.com/templates/acme/docker');
       expect(step.rest).to.deep.equal({ until: 'woken' });
+    });
+
+    it('says how many workspaces use it, as far as that is known', () => {
+      const used = (before: number | undefined, now: number | undefined): number | undefined => {
+        const input = templateInput(
+          { ...parts, status: { ...done, workspaces: before } },
+          { ...there, usersOf: () => now },
+        );
+        return expectStep(decideTemplate(input), 'report').status.workspaces;
+      };
+      expect(used(undefined, 0)).to.equal(0);
+      expect(used(2, 3)).to.equal(3);
+      expect(used(2, undefined), 'before the first look').to.equal(2);
     });
 
     it('whose active version is unknown asks for its name', () => {

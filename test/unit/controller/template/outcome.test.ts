@@ -64,4 +64,31 @@ describe('afterFailure', () => {
     const refused = afterFailure(input, operation, new CoderError('Invalid', 'x', { mayHaveChanged: true }));
     expect(refused).to.deep.equal({ pendingOperation: undefined, pendingVersion });
   });
+
+  describe('of content that was to become a version', () => {
+    const creation: TemplateOperation = {
+      type: 'CreateVersion',
+      organizationID: 'org',
+      templateID: TEMPLATE_ID,
+      name: 'k8s-x',
+      content: {
+        ...{ kind: 'files', key: 'x', files: {}, filesHash: 'x', leftOut: [], source: undefined },
+        ...{ provisioner: 'terraform', tags: undefined, variables: [], attempt: 2, versionName: 'k8s-x' },
+      },
+    };
+
+    it('counts what Coder refuses like an import that failed', () => {
+      const status = afterFailure(input, creation, new CoderError('Invalid', 'x'.repeat(5_000)));
+      expect(status.pendingOperation).to.equal(undefined);
+      expect(status.pendingVersion).to.deep.include({ ...pendingVersion, failedAt: '2026-01-02T03:04:05Z' });
+      expect(status.pendingVersion?.error).to.have.length(1000);
+    });
+
+    it('counts no other failure: it is tried again under the same name', () => {
+      for (const kind of ['RateLimited', 'Unreachable', 'ServerError', 'Conflict', 'Forbidden'] as const) {
+        const status = afterFailure(input, creation, new CoderError(kind, 'x'));
+        expect(status, kind).to.deep.equal({ pendingOperation: undefined, pendingVersion });
+      }
+    });
+  });
 });

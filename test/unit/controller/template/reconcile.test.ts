@@ -1,10 +1,17 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
+import type { CoderTemplateSpec, CoderTemplateStatus } from '../../../../src/api/generated.ts';
 import { annotations } from '../../../../src/api/kinds.ts';
+import type { CoderClient } from '../../../../src/coder/client.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
 import { OWNER } from '../../../support/controller-coder.ts';
-import { shown } from '../../../support/controller-records.ts';
-import { SETTINGS, templateWorld, type TemplateWorld } from '../../../support/controller-world.ts';
+import { fetched, fluxSource, messageOf, shown, valuesSecret } from '../../../support/controller-records.ts';
+import {
+  SETTINGS,
+  templateReads,
+  templateWorld,
+  type TemplateWorld,
+} from '../../../support/controller-world.ts';
 
 describe('TemplateReconciler', () => {
   const worlds: TemplateWorld[] = [];
@@ -72,6 +79,8 @@ describe('TemplateReconciler', () => {
     }
     await ready(w);
     expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+    // Nobody can tell what became of the first one, so it is counted.
+    expect(w.versionsLeft).to.equal(1);
   });
 
   it('follows a change of the content that comes while an answer is missing', async () => {
@@ -383,6 +392,406 @@ describe('TemplateReconciler', () => {
       await ready(w);
       expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate', 'updateTemplate']);
     });
+  });
+
+  describe('content', () => {
+    const ONE = { 'main.tf': '# one' };
+    const TWO = { 'main.tf': '# two' };
+    const [FIRST, SECOND] = ['a'.repeat(64), 'b'.repeat(64)];
+    const sourceRef = { kind: 'GitRepository', name: 'code' } as const;
+    const git = { source: { sourceRef, path: 'docker' } };
+    const statusOf = (w: TemplateWorld): CoderTemplateStatus => w.kube.object?.status ?? {};
+    /** A repository of Flux with the first files. */
+    const repository = (spec: CoderTemplateSpec = git): TemplateWorld => {
+      const w = world(spec);
+      w.flux.set('GitRepository/code', fluxSource('main@sha1:1', FIRST));
+      w.archives.set(FIRST, fetched(ONE));
+      return w;
+    };
+    const password = {
+      name: 'password',
+      valueFrom: { secretKeyRef: { name: 'values', key: 'password' } },
+    };
+    const CANARY = 'canary-3f9a';
+    const declared = {
+      'main.tf': 'variable "password" {\n  type = string\n  sensitive = true\n}\n',
+    };
+
+    const kinds: [string, CoderTemplateSpec][] = [
+      ['spec.files', { files: ONE }],
+      ['a ConfigMap', { source: { configMapRef: { name: 'code' } } }],
+      ['an archive', { source: { archive: { url: 'https://example.com/a.tgz', sha256: FIRST } } }],
+      ['a source of Flux', git],
+      ['spec.files with a Secret', { files: declared, variables: [password] }],
+    ];
+    for (const [name, spec] of kinds) {
+      it(`from ${name} is imported, and then rests`, async () => {
+        const w = repository(spec);
+        w.configMaps.set('code', { metadata: { name: 'code' }, data: ONE });
+        w.secrets.set('values', valuesSecret({ password: CANARY }));
+        await ready(w);
+        expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+        w.restart();
+        const rest = await w.settle();
+        const isSecret = spec.variables !== undefined;
+        expect(rest).to.deep.equal(isSecret ? { until: 'time', afterMs: 60_000 } : { until: 'woken' });
+        const [writes, fetches] = [w.kube.writes, w.fetched.length];
+        const reads = templateReads(w.coder);
+        for (let i = 0; i < 5; i++) {
+          await w.clock.advance(700_000);
+          await w.settle();
+        }
+        expect(w.kube.writes).to.equal(writes);
+        expect(w.fetched).to.have.length(fetches);
+        expect(reads()).to.deep.equal([]);
+      });
+    }
+
+    it('is the same wherever it is', async () => {
+      const w = repository({ files: ONE });
+      await ready(w);
+      const { contentHash } = statusOf(w);
+      w.kube.apply(() => git);
+      await ready(w);
+      expect(landed(w)).to.have.length(2);
+      expect(statusOf(w).contentHash).to.equal(contentHash);
+      expect(statusOf(w).source).to.deep.include({ revision: 'main@sha1:1', digest: `sha256:${FIRST}` });
+      w.kube.apply(() => ({ files: ONE }));
+      await ready(w);
+      expect(landed(w)).to.have.length(2);
+      expect(statusOf(w).source, 'it comes from no archive any more').to.equal(undefined);
+    });
+
+    it('of an archive is noted with the announcement, and the archive fetched for the upload alone', async () => {
+      const w = repository();
+      w.coder.onRequest = (what) => {
+        if (what !== 'createVersion') return;
+        expect(statusOf(w).pendingOperation?.type).to.equal('CreateVersion');
+        expect(statusOf(w).source?.digest).to.equal(`sha256:${FIRST}`);
+      };
+      await w.settle();
+      const asked = w.fetched.length;
+      w.restart();
+      await ready(w);
+      expect(w.fetched).to.have.length(asked);
+      expect(w.fetched.map(({ path }) => path)).to.include('docker');
+    });
+
+    it('of another revision with the same files makes no version', async () => {
+      const w = repository();
+      await ready(w);
+      w.flux.set('GitRepository/code', fluxSource('main@sha1:2', SECOND));
+      w.archives.set(SECOND, fetched(ONE));
+      const writes = w.kube.writes;
+      const events = w.events.length;
+      await ready(w);
+      expect(landed(w)).to.have.length(2);
+      expect(statusOf(w).source).to.deep.include({ revision: 'main@sha1:2', digest: `sha256:${SECOND}` });
+      expect(w.kube.writes).to.equal(writes + 1);
+      expect(w.events).to.have.length(events);
+    });
+
+    it('of another revision with other files makes one', async () => {
+      const w = repository();
+      await ready(w);
+      w.flux.set('GitRepository/code', fluxSource('main@sha1:2', SECOND));
+      w.archives.set(SECOND, { state: 'fetching' });
+      await ready(w);
+      expect(shown(statusOf(w))).to.include('Reconciling=True/Progressing');
+      expect(statusOf(w).source?.digest, 'of what is there').to.equal(`sha256:${FIRST}`);
+      w.archives.set(SECOND, fetched(TWO));
+      await ready(w);
+      expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'promote']);
+    });
+
+    it('that cannot be fetched for its upload is waited for', async () => {
+      const w = repository();
+      const live = w.connections.live('team');
+      for (const other of ['a', 'b', 'c']) live?.uploads.waitMs(other);
+      await w.settle();
+      expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForUpload');
+      w.archives.set(FIRST, { state: 'failed', message: 'no answer', retryAfterMs: 5_000 });
+      await w.clock.advance(60_000);
+      expect(await w.settle()).to.deep.equal({ until: 'time', afterMs: 5_000 });
+      expect(shown(statusOf(w))).to.include('Reconciling=True/SourceUnavailable');
+      expect(statusOf(w).pendingOperation).to.equal(undefined);
+      w.archives.set(FIRST, fetched(ONE));
+      await ready(w);
+      expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+    });
+
+    it('waits for its turn, and nothing is announced meanwhile', async () => {
+      const w = world();
+      const live = w.connections.live('team');
+      for (const other of ['a', 'b', 'c', 'd']) live?.uploads.waitMs(other);
+      const rest = await w.settle();
+      expect(shown(statusOf(w))).to.deep.equal([
+        'Ready=False/Importing',
+        'Synced=True/SyncSucceeded',
+        'Reconciling=True/WaitingForUpload',
+      ]);
+      expect(rest).to.deep.equal({ until: 'time', afterMs: 14_000 });
+      expect(w.kube.statuses.every((s) => s.pendingOperation === undefined)).to.equal(true);
+      await w.clock.advance(14_000);
+      await ready(w);
+      expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);
+    });
+
+    it('takes no turn while it is suspended', async () => {
+      const w = world({ files: ONE, suspend: true });
+      await w.settle();
+      const live = w.connections.live('team');
+      const waits = ['a', 'b', 'c'].map((other) => live?.uploads.waitMs(other));
+      expect(waits).to.deep.equal([0, 0, 0]);
+    });
+
+    it('goes to Coder with its variables, tags and provisioner, and with what must not be repeated', async () => {
+      const w = world({
+        files: { 'main.tf': `${declared['main.tf']}variable "image" {\n}\n` },
+        variables: [{ name: 'image', value: 'ubuntu' }, password],
+        provisionerTags: { zone: 'a' },
+        provisioner: 'Terraform',
+      });
+      w.coder.addProvisioner({ zone: 'a' });
+      w.secrets.set('values', valuesSecret({ password: CANARY }));
+      const sent = sinon.spy(w.coder, 'createTemplateVersion');
+      await ready(w);
+      const [, body, options] = sent.firstCall.args as Parameters<CoderClient['createTemplateVersion']>;
+      expect(body).to.deep.include({
+        provisioner: 'terraform',
+        tags: { zone: 'a' },
+        user_variable_values: [
+          { name: 'image', value: 'ubuntu' },
+          { name: 'password', value: CANARY },
+        ],
+      });
+      expect(body).to.not.have.property('template_id');
+      expect(options?.secrets).to.deep.equal([CANARY]);
+      expect(shown(statusOf(w))).to.include('Ready=True/UpToDate');
+    });
+
+    it('of the echo provisioner needs no Terraform, and names no tags or variables unasked', async () => {
+      const w = world({ files: { 'a.protobuf': 'x' }, provisioner: 'Echo' });
+      const sent = sinon.spy(w.coder, 'createTemplateVersion');
+      await w.settle();
+      expect(sent.firstCall.args[1]).to.deep.include({ provisioner: 'echo' });
+      expect(sent.firstCall.args[1]).to.not.have.any.keys('tags', 'user_variable_values', 'template_id');
+    });
+
+    it('with a Secret that changes is imported anew, without a word from anybody', async () => {
+      const w = world({ files: declared, variables: [password] });
+      w.secrets.set('values', valuesSecret({ password: CANARY }));
+      await ready(w);
+      w.secrets.set('values', valuesSecret({ password: 'another' }, '2'));
+      await ready(w);
+      expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'promote']);
+      w.secrets.delete('values');
+      expect(await w.settle()).to.deep.equal({ until: 'time', afterMs: 10_000 });
+      expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForDependency');
+    });
+
+    describe('that fails', () => {
+      const fail = async (w: TemplateWorld, error: string): Promise<void> => {
+        await w.settle();
+        sinon.stub(w.coder, 'templateVersion').callsFake((id) => {
+          const version = w.coder.allVersions.find((v) => v.id === id);
+          if (version === undefined) throw new CoderError('NotFound', 'no such version');
+          return Promise.resolve({ ...version, job: { ...version.job, status: 'failed', error } });
+        });
+        await w.settle();
+      };
+      const everything = (w: TemplateWorld): string => JSON.stringify([w.kube.statuses, w.events]);
+
+      it('is quoted', async () => {
+        const w = world();
+        await fail(w, `the value ${CANARY} is wrong`);
+        expect(everything(w)).to.contain(CANARY);
+      });
+
+      it('is not quoted while a variable comes from a Secret, nor afterwards', async () => {
+        const w = world({ files: declared, variables: [password] });
+        w.secrets.set('values', valuesSecret({ password: CANARY }));
+        await fail(w, `the value ${CANARY} is wrong`);
+        const { name = '', id } = statusOf(w).pendingVersion ?? {};
+        expect(shown(statusOf(w))).to.include('Reconciling=True/ImportFailed');
+        expect(messageOf(statusOf(w))).to.contain(`the log of the version ${name}`);
+        w.secrets.set('values', valuesSecret({ password: 'another' }, '2'));
+        await w.settle();
+        w.kube.apply(() => ({ versionID: id }));
+        await w.settle();
+        expect(shown(statusOf(w))).to.include('Stalled=True/ImportFailed');
+        expect(everything(w)).to.not.contain(CANARY);
+      });
+
+      it('is tried three times, however often one goes to other content and back', async () => {
+        const w = world();
+        await ready(w);
+        const play = async (): Promise<void> => {
+          for (let i = 0; i < 8; i++) {
+            await w.settle();
+            w.coder.finishImports('failed');
+            await w.clock.advance(SETTINGS.retryBaseMs * 2);
+          }
+          await w.settle();
+        };
+        for (let i = 0; i < 2; i++) {
+          w.kube.apply((s) => ({ ...s, files: TWO }));
+          await play();
+          expect(shown(statusOf(w))).to.include('Stalled=True/ImportFailed');
+          w.kube.apply((s) => ({ ...s, files: ONE }));
+          await play();
+          expect(shown(statusOf(w))).to.include('Ready=True/UpToDate');
+        }
+        expect(w.coder.allVersions).to.have.length(1 + 3);
+      });
+
+      it('is told with what Terraform says', async () => {
+        const w = world({ files: { 'main.tf': 'resource {' } });
+        await ready(w);
+        expect(shown(statusOf(w))).to.include('Reconciling=True/ImportFailed');
+        expect(messageOf(statusOf(w))).to.contain('Argument or block definition required');
+      });
+
+      it('since a variable is not there needs a person, under Manual too', async () => {
+        const w = world();
+        await ready(w);
+        const variables = [{ name: 'imgae', value: 'ubuntu' }];
+        const files = { 'main.tf': 'variable "image" {\n  default = "x"\n}\n' };
+        for (const promotion of ['Automatic', 'Manual'] as const) {
+          w.kube.apply((s) => ({ ...s, files, variables, promotion }));
+          await ready(w);
+          w.restart();
+          await w.clock.advance(700_000);
+          await w.settle();
+          expect(shown(statusOf(w))).to.include('Stalled=True/InvalidContent');
+          expect(messageOf(statusOf(w)))
+            .to.contain('imgae')
+            .and.to.contain('image');
+        }
+        expect(landed(w).slice(2), 'imported once, and not promoted').to.deep.equal(['createVersion']);
+        w.kube.apply((s) => ({
+          ...s,
+          variables: [{ name: 'image', value: 'ubuntu' }],
+          promotion: undefined,
+        }));
+        await ready(w);
+        expect(landed(w).slice(3)).to.deep.equal(['createVersion', 'promote']);
+        expect(shown(statusOf(w))).to.deep.equal(['Ready=True/UpToDate', 'Synced=True/SyncSucceeded']);
+      });
+
+      it('for want of a variable is tried once, until a person gives it or asks', async () => {
+        const w = world({ files: { 'main.tf': 'variable "region" {\n  type = string\n}\n' } });
+        const play = async (): Promise<void> => {
+          for (let i = 0; i < 5; i++) {
+            await ready(w);
+            await w.clock.advance(SETTINGS.retryBaseMs * 8);
+          }
+        };
+        await play();
+        expect(shown(statusOf(w))).to.include('Stalled=True/ImportFailed');
+        expect(messageOf(statusOf(w)))
+          .to.contain('region')
+          .and.to.contain('spec.variables');
+        expect(landed(w)).to.deep.equal(['createVersion']);
+        w.kube.annotate(annotations.reconcileRequestedAt, 'now');
+        await play();
+        expect(landed(w)).to.deep.equal(['createVersion', 'createVersion']);
+        expect(shown(statusOf(w))).to.include('Stalled=True/ImportFailed');
+        w.kube.apply((s) => ({ ...s, variables: [{ name: 'region', value: 'eu' }] }));
+        await play();
+        expect(landed(w).slice(2)).to.deep.equal(['createVersion', 'createTemplate']);
+        expect(shown(statusOf(w))).to.include('Ready=True/UpToDate');
+      });
+    });
+
+    describe('that is lacking', () => {
+      const configMap = { source: { configMapRef: { name: 'code' } } };
+      const held = { metadata: { name: 'code' }, data: ONE };
+
+      it('does not hold up a deletion', async () => {
+        const w = world(configMap);
+        w.configMaps.set('code', held);
+        await ready(w);
+        w.configMaps.delete('code');
+        await w.settle();
+        expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForDependency');
+        w.kube.delete();
+        await w.settle();
+        expect(w.kube.object).to.equal(undefined);
+        expect(w.coder.presentTemplates).to.deep.equal([]);
+      });
+
+      it('does not hold up settings', async () => {
+        const w = world(configMap);
+        w.configMaps.set('code', held);
+        await ready(w);
+        w.configMaps.delete('code');
+        w.kube.apply((s) => ({ ...s, displayName: 'Docker' }));
+        await w.settle();
+        expect(w.coder.presentTemplates[0]).to.include({ display_name: 'Docker' });
+        expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForDependency');
+        expect(messageOf(statusOf(w))).to.contain('no ConfigMap code');
+      });
+
+      for (const isFirst of [true, false]) {
+        for (const fate of ['answer lost', 'late', 'lost'] as const) {
+          const which = isFirst ? 'the first version' : 'a later version';
+          it(`neither loses nor repeats ${which} with the fate "${fate}"`, async () => {
+            const w = world(configMap);
+            w.configMaps.set('code', held);
+            if (!isFirst) {
+              await ready(w);
+              w.configMaps.set('code', { ...held, data: TWO });
+            }
+            w.coder.fate = fate;
+            await w.pass();
+            expect(statusOf(w).pendingOperation?.type).to.equal('CreateVersion');
+            w.configMaps.delete('code');
+            w.restart();
+            await w.settle();
+            const isFound = statusOf(w).pendingVersion?.id !== undefined;
+            expect(isFound, 'by its announced name').to.equal(fate === 'answer lost');
+            await w.clock.advance(40_000);
+            await w.settle();
+            expect(statusOf(w).pendingOperation, 'it is settled').to.equal(undefined);
+            expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForDependency');
+            w.configMaps.set('code', { ...held, data: isFirst ? ONE : TWO });
+            await ready(w);
+            expect(shown(statusOf(w))).to.include('Ready=True/UpToDate');
+            expect(w.coder.allVersions).to.have.length(isFirst ? 1 : 2);
+          });
+        }
+      }
+    });
+
+    it('that waits to be promoted is told of, also when settings are sent with that', async () => {
+      const w = world({ files: ONE, promotion: 'Manual' });
+      await ready(w);
+      w.kube.apply((s) => ({ ...s, files: TWO }));
+      await w.settle();
+      w.coder.finishImports('succeeded');
+      w.kube.apply((s) => ({ ...s, displayName: 'Docker' }));
+      await w.settle();
+      expect(shown(statusOf(w))).to.include('Ready=True/WaitingForPromotion');
+      expect(w.events.filter(({ reason }) => reason === 'WaitingForPromotion')).to.have.length(1);
+    });
+  });
+
+  it('says how many workspaces use the template, as of the last look at everything', async () => {
+    const w = world();
+    await ready(w);
+    const template = w.coder.presentTemplates[0];
+    expect(w.kube.object?.status?.workspaces).to.equal(0);
+    for (const name of ['dev', 'test']) {
+      if (template !== undefined) w.coder.addWorkspace(OWNER.username, name, template);
+    }
+    await w.clock.advance(700_000);
+    await w.settle();
+    expect(w.kube.object?.status?.workspaces).to.equal(2);
+    w.restart();
+    w.coder.outage = new CoderError('Unreachable', 'no answer');
+    await w.settle();
+    expect(w.kube.object?.status?.workspaces, 'as long as it is not known otherwise').to.equal(2);
   });
 
   it('at rest keeps saying what was true while Coder cannot be read', async () => {

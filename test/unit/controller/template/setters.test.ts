@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { finalizers, annotations } from '../../../../src/api/kinds.ts';
+import { untilWoken } from '../../../../src/controller/step.ts';
 import type { CoderTemplateSpec, CoderTemplateStatus } from '../../../../src/api/generated.ts';
-import { contentHash, versionName } from '../../../../src/coder/archive.ts';
+import { versionName } from '../../../../src/coder/contenthash.ts';
 import { CoderError, type CoderErrorKind } from '../../../../src/coder/errors.ts';
 import { decideTemplate } from '../../../../src/controller/template/decide.ts';
 import type {
@@ -27,6 +28,7 @@ import {
   seen,
   shown,
   TEMPLATE_ID,
+  keyOf,
   templateInput,
   templateRecord,
   VERSION_ID,
@@ -78,7 +80,7 @@ function inputOf(given: Given, pendingForMs = 0): TemplateInput {
     origin: 'Created',
     deploymentID: DEPLOYMENT,
     activeVersion: { id: VERSION_ID, name: 'one' },
-    contentHash: contentHash({ files: FILES, provisioner: 'terraform' }),
+    contentHash: keyOf(FILES),
     contentVersionID: VERSION_ID,
     lastHandledReconcileAt: given.asked,
     ...given.status,
@@ -304,16 +306,23 @@ describe('decideSettings of a template', () => {
       });
     }
 
+    const wrong: Partial<TemplateFacts> = {
+      content: {
+        state: 'refused',
+        cause: { reason: 'InvalidContent', message: 'spec.files is no template' },
+        rest: untilWoken,
+      },
+    };
+
     it('that is being imported, or has failed, keeps no setting from being sent', () => {
       const pendingVersion = { name: 'k8s-x', id: VERSION_ID, jobStatus: 'running' };
       expect(sent(decide({ spec: wishOf('icon'), status: { pendingVersion } })).fields).to.deep.equal([
         'icon',
       ]);
-      const wrong = { files: { a: '', 'a/b': '' } };
-      expect(sent(decide({ spec: { ...wishOf('icon'), ...wrong } })).fields).to.deep.equal(['icon']);
+      expect(sent(decide({ spec: wishOf('icon'), facts: wrong })).fields).to.deep.equal(['icon']);
     });
 
-    const two = contentHash({ files: others.files, provisioner: 'terraform' });
+    const two = keyOf(others.files);
     const name = versionName(two, 1);
     const version = versionRecord({ name, templateID: TEMPLATE_ID });
 
@@ -344,8 +353,8 @@ describe('decideSettings of a template', () => {
     });
 
     it('that cannot be is what is told, with the drift of the settings', () => {
-      const spec = { ...wishOf('icon'), files: { a: '', 'a/b': '' } };
-      const step = expectStep(decide({ spec, status: applied(wishOf('icon')) }), 'report');
+      const spec = wishOf('icon');
+      const step = expectStep(decide({ spec, status: applied(spec), facts: wrong }), 'report');
       expect(shown(step.status)).to.include.members([
         'Stalled=True/InvalidContent',
         'Drifted=True/SettingsChanged',

@@ -98,7 +98,8 @@ describe('the settings of a template', () => {
 
   it('are shown in the status, cut to what it holds', () => {
     const settings = { ...SETTINGS, deprecated: 'x'.repeat(5_000) };
-    const status = observedStatus({}, templateRecord({ settings }), connected as ConnectedFact);
+    const status = observedStatus({}, templateRecord({ settings }), connected as ConnectedFact, 3);
+    expect(status.workspaces).to.equal(3);
     expect(status.observed).to.deep.equal({ ...SETTINGS, deprecated: 'x'.repeat(1_024) });
     expect(shortened(SETTINGS)).to.deep.equal(SETTINGS);
     expect(shortened({ deprecated: '' }).deprecated).to.equal('');

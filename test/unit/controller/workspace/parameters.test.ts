@@ -4,7 +4,6 @@ import type { NameValue, RichParameter } from '../../../../src/coder/types.ts';
 import {
   differingParameters,
   parameterProblems,
-  secretTexts,
   type ParameterCheck,
   type WishedParameter,
 } from '../../../../src/controller/workspace/parameters.ts';
@@ -273,15 +272,6 @@ describe('parameterProblems', () => {
       }),
       { numRuns: 500 },
     );
-  });
-});
-
-describe('secretTexts', () => {
-  it('gives secret values and the items of secret lists, and nothing that is open', () => {
-    const secret = { isSecret: true };
-    expect(
-      secretTexts([wish('open'), wish('', secret), wish('s1', secret), wish('["s2",""]', secret)]),
-    ).to.deep.equal(['s1', '["s2",""]', 's2']);
   });
 });
 

@@ -3,7 +3,7 @@ import type { CoderWorkspaceSpec, CoderWorkspaceStatus } from '../../../../src/a
 import { CoderError } from '../../../../src/coder/errors.ts';
 import type { WorkspaceFacts, WorkspaceStep } from '../../../../src/controller/workspace/input.ts';
 import { afterFailure } from '../../../../src/controller/workspace/outcome.ts';
-import { TAKEN_AS_APPLIED } from '../../../../src/controller/workspace/update.ts';
+import { TAKEN_AS_APPLIED } from '../../../../src/controller/wishes.ts';
 import { richParameter } from '../../../support/controller-coder.ts';
 import {
   build,
