@@ -52,3 +52,11 @@ export function versionName(hash: string, attempt: number): string {
   const base = `k8s-${hash.slice(0, 12)}`;
   return attempt <= 1 ? base : `${base}-r${attempt}`;
 }
+
+/** Which attempt at this content a version's name stands for; undefined for none. */
+export function attemptIn(hash: string, name: string): number | undefined {
+  const base = versionName(hash, 1);
+  if (name === base) return 1;
+  const attempt = name.startsWith(`${base}-r`) ? Number(name.slice(base.length + 2)) : 0;
+  return name === versionName(hash, attempt) ? attempt : undefined;
+}

@@ -65,7 +65,7 @@ interface Kept {
   stop: () => void;
 }
 
-/** Downloads at the same time. A download may hold 32 MiB. */
+/** Downloads at the same time, of each of the two sorts. A download may hold 32 MiB. */
 const CONCURRENCY = 2;
 /**
  * Content that is kept for whoever asks next; what is older goes first. The same holds for the archives themselves, of
@@ -85,7 +85,11 @@ const LONGEST_RETRY_MS = 300_000;
 export class Archives {
   readonly #options: ArchivesOptions;
   readonly #entries = new Map<string, Entry>();
-  readonly #queue = new PQueue({ concurrency: CONCURRENCY });
+  /** Flux's artifacts need not wait for hosts that people name: one that is slow holds up its own kind only. */
+  readonly #queues = {
+    flux: new PQueue({ concurrency: CONCURRENCY }),
+    others: new PQueue({ concurrency: CONCURRENCY }),
+  };
   /** By address and digest; the one that was used last at the end. */
   readonly #kept = new Map<string, Kept>();
 
@@ -103,9 +107,11 @@ export class Archives {
     // The one that was used last comes last.
     this.#entries.delete(key);
     this.#entries.set(key, entry);
-    const isAskedAnew = entry.requests.has(objectKey) && entry.requests.get(objectKey) !== request.request;
+    // Whoever comes anew, or asks for it, need not live with a failure of before.
+    const isNew = !entry.requests.has(objectKey);
+    const isRequested = !isNew && entry.requests.get(objectKey) !== request.request;
     entry.requests.set(objectKey, request.request);
-    if (this.#isDue(entry, isAskedAnew)) this.#fetch(entry, request);
+    if (this.#isDue(entry, isNew, isRequested)) this.#fetch(entry, request);
     if (entry.isFetching) entry.waiting.add(objectKey);
     this.#forgetOldest();
     const { answer } = entry;
@@ -115,19 +121,20 @@ export class Archives {
     return { ...answer, retryAfterMs: Math.max(1, leftMs) };
   }
 
-  #isDue(entry: Entry, isAskedAnew: boolean): boolean {
+  #isDue(entry: Entry, isNew: boolean, isRequested: boolean): boolean {
     if (entry.isFetching) return false;
     const { answer } = entry;
     if (answer.state === 'fetching') return true;
     if (answer.state === 'ready') return false;
-    if (isAskedAnew) return true;
-    return answer.retryAfterMs !== undefined && this.#options.clock.monotonic() >= entry.retryAt;
+    if (answer.retryAfterMs === undefined) return isNew || isRequested;
+    return isRequested || this.#options.clock.monotonic() >= entry.retryAt;
   }
 
   #fetch(entry: Entry, request: ArchiveRequest): void {
     const { signal, logger, clock } = this.#options;
     entry.isFetching = true;
-    this.#queue
+    const queue = request.isReplaced ? this.#queues.flux : this.#queues.others;
+    queue
       .add(async () => {
         entry.answer = readyOf(await this.#unpacked(request));
         entry.failures = 0;
@@ -201,7 +208,8 @@ export class Archives {
   #close(): void {
     for (const { stop } of this.#kept.values()) stop();
     this.#kept.clear();
-    this.#queue.clear();
+    this.#queues.flux.clear();
+    this.#queues.others.clear();
     this.#entries.clear();
   }
 }
@@ -225,7 +233,7 @@ function retryOf(error: unknown, failures: number, { isReplaced }: ArchiveReques
   const isReplacing = isReplaced && error instanceof OperatorError && error.code === 'DOWNLOAD_WRONG_DIGEST';
   if (error instanceof OperatorError && !error.retryable && !isReplacing) return undefined;
   const asked = error instanceof DownloadError ? error.retryAfterMs : undefined;
-  const ladderMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+  const ladderMs = FIRST_RETRY_MS * 2 ** failures;
   return Math.min(LONGEST_RETRY_MS, Math.max(ladderMs, asked ?? 0));
 }
 

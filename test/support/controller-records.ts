@@ -149,6 +149,7 @@ export function versionRecord(parts: Partial<VersionRecord> = {}): VersionRecord
     createdAt: NOW.toISOString(),
     error: undefined,
     errorCode: undefined,
+    isArchived: false,
     hasProvisioner: true,
     ...parts,
   };

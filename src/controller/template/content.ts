@@ -1,11 +1,13 @@
 import type { Cause } from '../../api/conditions.ts';
 import type { CoderTemplateSpec, CoderTemplateStatus } from '../../api/generated.ts';
+import type { CoderTemplate } from '../../api/kinds.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import type { ArchiveFiles } from '../../coder/layout.ts';
 import { contentHash, versionName } from '../../coder/contenthash.ts';
 import type { FluxRef } from '../flux.ts';
 import { after, untilWoken, type Rest } from '../step.ts';
 import { SECRETS_AGAIN_MS, type ResolvedValue } from '../values.ts';
+import { TAKEN_AS_APPLIED } from '../wishes.ts';
 import type { TemplateInput } from './input.ts';
 
 /** What imports a version and builds its workspaces, by its name in Coder. */
@@ -102,6 +104,14 @@ export function wishedContent(input: TemplateInput, status: CoderTemplateStatus)
       versionName: versionName(key, attempt),
     },
   };
+}
+
+/**
+ * In place of the hash of content that counts as carried out although nobody could tell what it is: that of this very
+ * spec. Another spec is a new wish.
+ */
+export function takenHash({ metadata }: CoderTemplate): string {
+  return `${TAKEN_AS_APPLIED}:${metadata.generation ?? 0}`;
 }
 
 /** Whether the spec says where files are, which become versions. */

@@ -1,5 +1,5 @@
 import { deletionOf } from '../../api/effective.ts';
-import { finalizers, type PendingOperation } from '../../api/kinds.ts';
+import { finalizers, type CoderTemplate, type PendingOperation } from '../../api/kinds.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import {
@@ -15,8 +15,7 @@ import {
 import { noNotes } from '../notes.ts';
 import { settleMs } from '../settings.ts';
 import { after, withBackoff } from '../step.ts';
-import { TAKEN_AS_APPLIED } from '../wishes.ts';
-import { wishedContent, type Wished } from './content.ts';
+import { takenHash, wishedContent, type Wished } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
 import type { Bound, Found, TemplateDraft, TemplateInput, TemplateRecord, TemplateStep } from './input.ts';
@@ -82,7 +81,7 @@ function settle(bound: Bound): TemplateStep {
       const sighting = facts[fact];
       if (sighting === undefined) return { do: 'read', fact };
       const found = sighting.version;
-      if (found === undefined) return waitOrGoOn();
+      if (found === undefined || found.name !== pending.target) return waitOrGoOn();
       const attempt = status.pendingVersion?.name === found.name ? status.pendingVersion.attempt : undefined;
       const pendingVersion = {
         name: found.name,
@@ -213,7 +212,7 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
       lastHandledReconcileAt,
       activeVersion: active,
       applied: appliedOf(object.spec, lastHandledReconcileAt),
-      ...takenOf(wished),
+      ...takenOf(wished, object),
     },
     record,
     coder,
@@ -233,7 +232,7 @@ function decideRestored({ input, name, coder }: Bound, record: TemplateRecord): 
  * The content of a restored object counts as carried out, also while it cannot be told what that is. With which version
  * nobody knows, so that a person's request finds out.
  */
-function takenOf(wished: Wished): Partial<TemplateDraft> {
+function takenOf(wished: Wished, object: CoderTemplate): Partial<TemplateDraft> {
   switch (wished.then) {
     case 'content': {
       const { content } = wished;
@@ -241,7 +240,7 @@ function takenOf(wished: Wished): Partial<TemplateDraft> {
       return { contentHash: content.key, source };
     }
     case 'lack':
-      return { contentHash: TAKEN_AS_APPLIED };
+      return { contentHash: takenHash(object) };
     default:
       return {};
   }

@@ -2,12 +2,19 @@ import { templates } from '../../api/kinds.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { CoderClient } from '../../coder/client.ts';
+import { versionName } from '../../coder/contenthash.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
-import type { ProvisionerJob, Template, TemplateVersion } from '../../coder/types.ts';
+import type {
+  ProvisionerJob,
+  Template,
+  TemplateVersion,
+  TemplateVersionVariable,
+} from '../../coder/types.ts';
 import type { LiveConnection } from '../connections.ts';
 import { unlessHidden } from '../observer/versions.ts';
 import { isBeingUninstalled, liveConnection, type Context } from '../context.ts';
 import type { TimedSighting } from '../facts.ts';
+import { MOST_IMPORTS } from '../settings.ts';
 import { wishedContent } from './content.ts';
 import type {
   ImportDetails,
@@ -101,6 +108,12 @@ async function readFromCoder(
   }
 }
 
+/** Whether it is there, and is or may become the active one. */
+function isUsable(version: VersionRecord | undefined): boolean {
+  return version !== undefined && !version.isArchived && !['failed', 'canceled'].includes(version.jobStatus);
+}
+
+/** The version of the wished content: the newest try, or one that went well. Else the announced one. */
 async function readVersionByName(
   context: Context,
   input: TemplateInput,
@@ -114,9 +127,19 @@ async function readVersionByName(
   const organization = status?.organizationName ?? name.organization;
   const template = status?.templateName ?? name.template;
   const { signal } = context;
-  const version = await found(() =>
-    live.client.templateVersionByName(organization, template, wanted, { signal }),
-  );
+  const named = (name: string): Promise<VersionRecord | undefined> =>
+    found(() => live.client.templateVersionByName(organization, template, name, { signal }));
+  let version = await named(wanted);
+  if (!isFiles) return { name: wanted, version };
+  // Which tries there were is not remembered for ever, and the first may have been made before the template.
+  const { key, attempt } = wished.content;
+  let last = attempt;
+  for (let next = last + 1; !isUsable(version) && next <= Math.max(MOST_IMPORTS, last + 1); next++) {
+    const other = await named(versionName(key, next));
+    if (other === undefined) continue;
+    version = other;
+    last = next;
+  }
   return { name: wanted, version };
 }
 
@@ -147,9 +170,10 @@ async function readUnattachedVersion(
 /** Of every version that was seen in this pass. */
 async function readImportDetails(
   { signal }: Context,
-  { facts }: TemplateInput,
+  input: TemplateInput,
   { client }: LiveConnection,
 ): Promise<ReadonlyMap<string, ImportDetails>> {
+  const { facts } = input;
   const details = new Map<string, ImportDetails>();
   for (const fact of [facts.version, facts.versionByName, facts.unattachedVersion]) {
     const version = fact?.version;
@@ -159,13 +183,34 @@ async function readImportDetails(
       const lines = await unlessHidden(() =>
         client.templateVersionLogs(id, { lines: LOG_LINES_LOOKED_THROUGH, signal }),
       );
-      details.set(id, { log: errorsIn(lines ?? []) });
+      const hasOtherValues =
+        version.templateID !== undefined && (await inheritsValues(client, input, signal));
+      details.set(id, { log: errorsIn(lines ?? []), hasOtherValues });
     } else if (jobStatus === 'succeeded') {
       const variables = await unlessHidden(() => client.templateVersionVariables(id, { signal }));
       details.set(id, { variables: variables?.map(({ name }) => name) });
     }
   }
   return details;
+}
+
+/**
+ * Whether a new version gets values of variables that the spec does not give: Coder takes them over from the active one,
+ * where a Secret may have given them once, or a person by hand.
+ */
+async function inheritsValues(
+  client: CoderClient,
+  input: TemplateInput,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const given = new Set(input.object.spec.variables?.map(({ name }) => name));
+  const id = activeVersionID(input);
+  const read = (): Promise<readonly TemplateVersionVariable[]> =>
+    client.templateVersionVariables(id, { signal });
+  const active = id === '' ? undefined : await unlessHidden(read);
+  // What Coder does not tell may be anything.
+  if (active === undefined) return true;
+  return active.some((v) => !given.has(v.name) && (v.sensitive || v.value !== v.default_value));
 }
 
 /** The newest jobs of ours; none when the token may not read jobs, which must not hold up anything for ever. */

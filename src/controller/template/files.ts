@@ -1,6 +1,6 @@
-import { timestamp } from '../../api/conditions.ts';
+import { shorten, timestamp } from '../../api/conditions.ts';
 import type { CoderTemplate } from '../../api/kinds.ts';
-import { versionName } from '../../coder/contenthash.ts';
+import { attemptIn, versionName } from '../../coder/contenthash.ts';
 import { nextRung } from '../ladder.ts';
 import { newRequest, reconciling, report, stalled, synced } from '../report.ts';
 import { MOST_IMPORTS } from '../settings.ts';
@@ -63,8 +63,10 @@ export function decideFiles(bound: Bound, content: FilesContent, target: Target)
   }
   if (target.template !== undefined) {
     if (facts.versionByName?.name !== content.versionName) return { do: 'read', fact: 'versionByName' };
-    if (facts.versionByName.version !== undefined) {
-      return decideImport(bound, content, target, facts.versionByName.version);
+    const found = facts.versionByName.version;
+    if (found !== undefined) {
+      const attempt = attemptIn(content.key, found.name) ?? content.attempt;
+      return decideImport(bound, { ...content, attempt, versionName: found.name }, target, found);
     }
   }
   return create(bound, content, content.attempt, target);
@@ -74,6 +76,8 @@ function create(bound: Bound, content: FilesContent, attempt: number, target: Ta
   const { input, status } = bound;
   const name = versionName(content.key, attempt);
   const { upload } = input.facts;
+  // Before the turn: one that is taken is to be used at once.
+  if (content.files === undefined && input.suspended === undefined) return { do: 'read', fact: 'files' };
   // While suspended nothing is sent, and no turn is taken from others.
   if (input.suspended === undefined && upload === undefined) return { do: 'read', fact: 'upload' };
   if (upload !== undefined && upload.waitMs > 0) {
@@ -82,7 +86,6 @@ function create(bound: Bound, content: FilesContent, attempt: number, target: Ta
       ready: { reason: 'Importing', message },
     });
   }
-  if (content.files === undefined) return { do: 'read', fact: 'files' };
   const leftOut = content.leftOut.length === 0 ? '' : `; left out: ${shortList(content.leftOut)}`;
   return announced(
     bound,
@@ -92,7 +95,8 @@ function create(bound: Bound, content: FilesContent, attempt: number, target: Ta
       organizationID: target.organizationID,
       templateID: target.template?.id,
       name,
-      content: { ...content, files: content.files },
+      // Without files only while suspended, when nothing is sent.
+      content: { ...content, files: content.files ?? {} },
     },
     {
       reason: 'Importing',
@@ -102,6 +106,8 @@ function create(bound: Bound, content: FilesContent, attempt: number, target: Ta
 }
 
 const MOST_LISTED = 5;
+/** Longest error that a status keeps, in characters. */
+const LONGEST_ERROR = 1000;
 
 function shortList(names: readonly string[]): string {
   return `${names.slice(0, MOST_LISTED).join(', ')}${names.length > MOST_LISTED ? ', …' : ''}`;
@@ -119,7 +125,7 @@ function decideImport(
   if (details === undefined && needsDetails(input.object, content, seen)) {
     return { do: 'read', fact: 'importDetails' };
   }
-  const version = withQuotableText(input.object, seen, details?.get(seen.id)?.log);
+  const version = withQuotableText(input.object, seen, details?.get(seen.id));
   const pendingVersion = {
     name: version.name,
     id: version.id,
@@ -136,10 +142,12 @@ function decideImport(
       if (target.template?.activeVersionID === version.id) return upToDate(next, target.template, content);
       const unknown = undeclared(content, details?.get(version.id));
       if (unknown !== undefined) {
-        const error = `spec.variables: ${unknown}`;
+        const error = shorten(`spec.variables: ${unknown}`, LONGEST_ERROR);
         const failed = { ...status, pendingVersion: { ...pendingVersion, error } };
         return stalled(input, failed, { reason: 'InvalidContent', message: error }, restWith(content));
       }
+      // Its name is taken for ever, like that of a failed one.
+      if (version.isArchived) return create(next, content, content.attempt + 1, target);
       if (target.template === undefined) return createTemplate(next, target.organizationID, version);
       return input.object.spec.promotion === 'Manual'
         ? awaitPromotion(next, content, version.name)
@@ -215,7 +223,7 @@ export function waitForImport(bound: Bound): TemplateStep | undefined {
 const IMPORT_FASTEST_MS = 1_000;
 const IMPORT_SLOWEST_MS = 30_000;
 
-function importing(bound: Bound, version: VersionRecord): TemplateStep {
+export function importing(bound: Bound, version: VersionRecord): TemplateStep {
   const without = version.hasProvisioner ? '' : ': no provisioner in Coder can take it';
   const message = `Coder is importing the version ${version.name} (${version.jobStatus})${without}`;
   // A quarter of the time it has taken so far: short imports are seen soon, and long ones cost little.

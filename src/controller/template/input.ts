@@ -31,6 +31,8 @@ export interface VersionRecord {
   readonly error: string | undefined;
   /** Coder's word for the error, where it has one. */
   readonly errorCode: string | undefined;
+  /** Coder makes none of these the active one. */
+  readonly isArchived: boolean;
   /** False when no provisioner is there that could do the import. */
   readonly hasProvisioner: boolean;
 }
@@ -39,6 +41,8 @@ export interface VersionRecord {
 export interface ImportDetails {
   /** What Terraform said of its failure; empty for nothing. */
   readonly log?: string | undefined;
+  /** Whether values went into it that the spec does not tell, so that nobody knows whether they are secret. */
+  readonly hasOtherValues?: boolean | undefined;
   /** Names of the variables that the content declares; left out when Coder does not tell. */
   readonly variables?: readonly string[] | undefined;
 }

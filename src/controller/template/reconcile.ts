@@ -101,10 +101,11 @@ export class TemplateReconciler {
       case 'CreateVersion': {
         const { files, provisioner, tags, variables } = operation.content;
         const { uid = '' } = input.object.metadata;
-        const fileID = await client.uploadArchive(await archiveOf(files), {
-          beforeSend,
-        });
-        uploads.leave(uid);
+        const archive = await archiveOf(files);
+        const fileID = await client
+          .uploadArchive(archive, { beforeSend })
+          // A turn is good for one request, whatever comes of it.
+          .finally(() => uploads.leave(uid));
         const body = {
           name: operation.name,
           file_id: fileID,

@@ -27,6 +27,7 @@ export function versionRecordOf(version: TemplateVersion): VersionRecord {
     createdAt: version.created_at,
     error: error === '' ? undefined : error,
     errorCode: version.job.error_code,
+    isArchived: version.archived === true,
     hasProvisioner: version.matched_provisioners === undefined || version.matched_provisioners.count > 0,
   };
 }

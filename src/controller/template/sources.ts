@@ -1,3 +1,4 @@
+import { cut } from '../../api/conditions.ts';
 import { annotations, type CoderTemplate } from '../../api/kinds.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import { filesHash } from '../../coder/contenthash.ts';
@@ -19,6 +20,9 @@ export interface ContentSources {
   /** Never waits for a download: the object is woken when there is more to say. */
   readonly archive: (objectKey: string, request: ArchiveRequest) => ArchiveAnswer;
 }
+
+/** A failure that no time heals is remembered. */
+const FETCH_AGAIN = 'The annotation coder.com/reconcile-requested-at with a new value has it fetched again';
 
 type Lack = Exclude<ContentFact, { state: 'found' }>;
 type Source = NonNullable<CoderTemplate['spec']['source']>;
@@ -54,7 +58,8 @@ export async function readContent(
   const { spec, metadata } = object;
   const harvest = await harvestOf(object, sources, withFiles);
   if (harvest.state !== 'found') return harvest;
-  if (spec.variables === undefined) return { ...harvest, variables: [] };
+  // An empty list is none.
+  if (spec.variables === undefined || spec.variables.length === 0) return { ...harvest, variables: [] };
   const variables = await values.resolve(metadata.namespace ?? '', spec.variables);
   if (variables.state === 'resolved') {
     return { ...harvest, variables: variables.values, variablesHash: variables.hash };
@@ -163,7 +168,7 @@ function inArchive(
   const path = object.spec.source?.path;
   const digest = `sha256:${sha256}`;
   const known = object.status?.source;
-  const about = { ...(revision === undefined ? {} : { revision: revision.slice(0, 256) }), digest, path };
+  const about = { ...(revision === undefined ? {} : { revision: cut(revision, 256) }), digest, path };
   if (!withFiles && known?.digest === digest && known.path === path) {
     const { filesHash: hash } = known;
     return { state: 'found', filesHash: hash, leftOut: [], source: { ...about, filesHash: hash } };
@@ -182,7 +187,7 @@ function inArchive(
     case 'failed': {
       const message = `The content cannot be had from ${placeOf(object.spec)}: ${answer.message}`;
       return answer.retryAfterMs === undefined
-        ? refused('InvalidContent', message)
+        ? refused('InvalidContent', `${message.replace(/\.$/, '')}. ${FETCH_AGAIN}`)
         : waiting('SourceUnavailable', message, after(answer.retryAfterMs));
     }
   }

@@ -2,15 +2,14 @@ import type { Verdict } from '../../api/conditions.ts';
 import { sameName } from '../../api/names.ts';
 import { newRequest, report, synced } from '../report.ts';
 import type { StepEvent } from '../step.ts';
-import { TAKEN_AS_APPLIED } from '../wishes.ts';
-import { restWith, type Content } from './content.ts';
+import { restWith, takenHash, type Content } from './content.ts';
 import type { Bound, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
 
 /** The wished content is active, or was made active once. */
 export function upToDate(bound: Bound, record: TemplateRecord, content: Content | undefined): TemplateStep {
   const { input, name } = bound;
   const requested = newRequest(input);
-  const isTaken = bound.status.contentHash === TAKEN_AS_APPLIED;
+  const isTaken = bound.status.contentHash === takenHash(input.object);
   const isNew = content !== undefined && !isTaken && bound.status.contentHash !== content.key;
   const status: TemplateDraft = {
     ...bound.status,

@@ -1,9 +1,8 @@
 import { newRequest, reconciling, stalled } from '../report.ts';
-import { after, withBackoff } from '../step.ts';
-import { TAKEN_AS_APPLIED } from '../wishes.ts';
+import { withBackoff } from '../step.ts';
 import { holdsContent } from './activecontent.ts';
-import { wishedContent, type Content, type FilesContent, type Wished } from './content.ts';
-import { decideFiles } from './files.ts';
+import { takenHash, wishedContent, type Content, type FilesContent, type Wished } from './content.ts';
+import { decideFiles, importing } from './files.ts';
 import type { Bound, TemplateRecord, TemplateStep } from './input.ts';
 import { createTemplate, promote } from './operations.ts';
 import { isAwaitingPromotion } from './status.ts';
@@ -24,7 +23,7 @@ export function decideContent(bound: Bound, record: TemplateRecord): TemplateSte
   const { content } = wished;
   const isFiles = content.kind === 'files';
   // The wish was carried out once; what others promoted since is reported and left.
-  const isDone = status.contentHash === content.key || status.contentHash === TAKEN_AS_APPLIED;
+  const isDone = status.contentHash === content.key || status.contentHash === takenHash(object);
   if (isDone && newRequest(input) === undefined) return upToDate(withSource(bound, content), record, content);
   const isAwaited =
     isFiles &&
@@ -34,8 +33,9 @@ export function decideContent(bound: Bound, record: TemplateRecord): TemplateSte
   // A request to carry out again what was done: the version that held this content is known, whatever its name.
   const doneWith = isDone ? status.contentVersionID : undefined;
   // Where no version is known the content only counts as carried out, and was not looked at yet.
+  const isUnseen = status.contentHash !== undefined && status.contentVersionID === undefined;
   const known = withSource(
-    isDone && doneWith === undefined ? { ...bound, status: { ...status, contentHash: undefined } } : bound,
+    isUnseen ? { ...bound, status: { ...status, contentHash: undefined } } : bound,
     content,
   );
   if (doneWith !== undefined) {
@@ -88,6 +88,12 @@ export function decideVersion(
       message: `The version ${version.name} (${version.id}) does not belong to the template ${name.template}, and Coder cannot move it there`,
     });
   }
+  if (version.isArchived) {
+    return stalled(input, status, {
+      reason: 'ImportFailed',
+      message: `The version ${version.name} is archived, and Coder makes no such version the active one. Unarchive it in Coder, or name another`,
+    });
+  }
   if (version.jobStatus === 'failed' || version.jobStatus === 'canceled') {
     // Its error is not repeated: whose Secrets the values of its variables came from is not known.
     return stalled(input, status, {
@@ -95,17 +101,7 @@ export function decideVersion(
       message: `The import of the version ${version.name} failed; its log in Coder says why. Name a version that was imported`,
     });
   }
-  if (version.jobStatus !== 'succeeded') {
-    return reconciling(
-      input,
-      status,
-      {
-        reason: 'WaitingForImport',
-        message: `The version ${version.name} is being imported (${version.jobStatus})`,
-      },
-      after(1_000),
-    );
-  }
+  if (version.jobStatus !== 'succeeded') return importing(bound, version);
   return template === undefined
     ? createTemplate(bound, organizationID, version)
     : promote(bound, template, version);

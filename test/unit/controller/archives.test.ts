@@ -176,19 +176,23 @@ describe('Archives', () => {
       expect(bench.downloads).to.have.length(2);
     });
 
-    it('is kept as it came only as long as it is small enough, but for the last one', async () => {
-      const large = await tarOf({ 'main.tf': '#', 'a/main.tf': '#', 'large.iso': '' }, {});
-      const padded = [Buffer.alloc(20 * MIB), Buffer.alloc(20 * MIB, 0)].map((pad, i) =>
-        Buffer.concat([large, pad, Buffer.alloc(512 * i)]),
-      );
-      const [first, second] = padded.map((b) => requestFor(b));
-      if (first === undefined || second === undefined) throw new Error('there are two');
-      await bench.fetched('team/a', first, padded[0] ?? bytes);
-      await bench.fetched('team/b', second, padded[1] ?? bytes);
-      bench.archives.get('team/b', { ...second, path: 'a' });
+    it('is kept as it came while all of them are small enough, and as long as it is on its way', async () => {
+      const tar = await tarOf({ 'main.tf': '#', 'a/main.tf': '#' });
+      const [large, larger] = [20 * MIB, 21 * MIB].map((n) => Buffer.concat([tar, Buffer.alloc(n)]));
+      if (large === undefined || larger === undefined) throw new Error('there are two');
+      bench.archives.get('team/slow', request);
+      const slow = await bench.begun();
+      await bench.fetched('team/a', requestFor(large), large);
+      await bench.fetched('team/b', requestFor(larger), larger);
+      bench.archives.get('team/folder', { ...request, path: 'a' });
+      await settle();
+      expect(bench.downloads, 'the one on its way').to.have.length(3);
+      slow.end(bytes);
+      await bench.nowTold('team/slow', 'team/folder');
+      bench.archives.get('team/b', requestFor(larger, { path: 'a' }));
       await bench.nowTold('team/b');
-      expect(bench.downloads, 'the last one').to.have.length(2);
-      bench.archives.get('team/a', { ...first, path: 'a' });
+      expect(bench.downloads, 'the last one that is large').to.have.length(3);
+      bench.archives.get('team/a', requestFor(large, { path: 'a' }));
       await bench.begun();
     });
 
@@ -248,6 +252,16 @@ describe('Archives', () => {
       }
     });
 
+    it('is told to those who asked since the last try, and to nobody twice', async () => {
+      for (const key of ['team/a', 'team/b', 'team/c']) bench.archives.get(key, request);
+      (await bench.begun()).fail(unreachable());
+      await bench.nowTold('team/a', 'team/b', 'team/c');
+      expect(bench.downloads, 'one try for them all').to.have.length(1);
+      await bench.clock.advance(5_000);
+      await bench.failing('team/b', request, unreachable());
+      expect(bench.told).to.deep.equal([]);
+    });
+
     it('is tried at once when a person asks', async () => {
       await bench.failing('team/a', { ...request, request: 'one' }, unreachable());
       const answer = bench.archives.get('team/a', { ...request, request: 'two' });
@@ -280,7 +294,7 @@ describe('Archives', () => {
   describe('a failure that does not heal', () => {
     const refused = (): DownloadError => new DownloadError('Refused', 'the server refuses (status 403)');
 
-    it('is not tried again, whoever asks and when', async () => {
+    it('is not tried again by itself, but once for whoever asks for the first time', async () => {
       const answer = await bench.failing('team/a', request, refused());
       expect(answer).to.deep.equal({
         state: 'failed',
@@ -288,10 +302,14 @@ describe('Archives', () => {
         retryAfterMs: undefined,
       });
       await bench.clock.advance(24 * 3_600_000);
-      for (const key of ['team/a', 'team/b']) expect(bench.archives.get(key, request)).to.deep.equal(answer);
+      expect(bench.archives.get('team/a', request)).to.deep.equal(answer);
       await settle();
       expect(bench.downloads).to.have.length(1);
       expect(bench.told).to.deep.equal([]);
+      await bench.failing('team/b', request, refused());
+      for (const key of ['team/a', 'team/b']) expect(bench.archives.get(key, request)).to.deep.equal(answer);
+      await settle();
+      expect(bench.downloads).to.have.length(2);
     });
 
     it('is tried once more when the same asker asks anew', async () => {
@@ -309,13 +327,15 @@ describe('Archives', () => {
       const one = { ...request, request: 'one' };
       const two = { ...request, request: 'two' };
       await bench.failing('team/a', one, refused());
+      await bench.failing('team/b', two, refused());
+      await bench.failing('team/c', request, refused());
       for (let i = 0; i < 5; i++) {
         bench.archives.get('team/b', two);
         bench.archives.get('team/a', one);
         bench.archives.get('team/c', request);
       }
       await settle();
-      expect(bench.downloads).to.have.length(1);
+      expect(bench.downloads).to.have.length(3);
     });
 
     it('is an archive that is none, or has no such folder', async () => {
@@ -346,6 +366,8 @@ describe('Archives', () => {
       tarGzOf({ 'main.tf': `# ${n}`, 'data.bin': Buffer.alloc(MIB - 64) });
 
     it('holds 32 MiB of content: what was not used for longest goes first, and is fetched when asked for again', async () => {
+      const lost = { ...request, url: 'https://lost.example.com/' };
+      await bench.failing('team/lost', lost, new DownloadError('Refused', 'status 403'));
       const all = await Promise.all(Array.from({ length: 34 }, (_, n) => fat(n)));
       const requests = all.map((b) => requestFor(b));
       const [first, second] = requests;
@@ -355,6 +377,8 @@ describe('Archives', () => {
         if (i === 30) ready(bench.archives.get('team/0', first));
       }
       ready(bench.archives.get('team/0', first));
+      failed(bench.archives.get('team/lost', lost));
+      expect(bench.downloads, 'a failure takes no room').to.have.length(35);
       await bench.clock.advance(60_000);
       expect(bench.archives.get('team/1', second)).to.deep.equal({ state: 'fetching' });
       (await bench.begun()).end(all[1] ?? bytes);
@@ -362,18 +386,22 @@ describe('Archives', () => {
       ready(bench.archives.get('team/1', second));
     });
 
-    it('does not forget what is being fetched', async () => {
+    it('does not forget what is being fetched, whatever else is asked for', async () => {
       bench.archives.get('team/slow', request);
       const slow = await bench.begun();
       for (let i = 0; i < 34; i++) {
         const b = await fat(i);
         await bench.fetched(`team/${i}`, requestFor(b), b);
       }
+      bench.archives.get('team/folder', { ...request, path: 'a' });
+      for (let i = 0; i < 1_001; i++) {
+        bench.archives.get(`team/many-${i}`, { ...request, url: `https://files.example.com/${i}` });
+      }
       bench.archives.get('team/second', request);
       slow.end(bytes);
-      await bench.nowTold('team/slow', 'team/second');
+      await bench.nowTold('team/slow', 'team/second', 'team/folder');
       ready(bench.archives.get('team/slow', request));
-      expect(bench.downloads).to.have.length(35);
+      expect(bench.downloads.filter(({ url }) => url === URL_)).to.have.length(35);
     });
   });
 

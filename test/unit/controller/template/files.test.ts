@@ -122,15 +122,11 @@ describe('files on their way to a version', () => {
     });
   });
 
-  it('are asked for right before they are uploaded', () => {
+  it('are asked for before their turn, which is to be used at once', () => {
     const source = { digest: `sha256:${'a'.repeat(64)}`, filesHash: filesHash(FILES) };
     const content = contentFact(FILES, { files: undefined, source });
-    const facts = { content, upload: undefined };
-    expect(decided({ facts })).to.deep.equal({ do: 'read', fact: 'upload' });
-    const waiting = decided({ facts: { ...facts, upload: { waitMs: 1 } } });
-    expect(shown(expectStep(waiting, 'report').status)).to.include('Reconciling=True/WaitingForUpload');
-    const ready = { ...facts, upload: { waitMs: 0 } };
-    expect(decided({ facts: ready })).to.deep.equal({ do: 'read', fact: 'files' });
+    expect(decided({ facts: { content, upload: undefined } })).to.deep.equal({ do: 'read', fact: 'files' });
+    expect(decided({ facts: { upload: undefined } })).to.deep.equal({ do: 'read', fact: 'upload' });
   });
 
   it('are announced with where they are from, and with what was left out', () => {

@@ -307,7 +307,7 @@ describe('promotion of a template', () => {
       w.restart();
       await look(w);
       expect(shown(statusOf(w))).to.include('Reconciling=True/WaitingForDependency');
-      expect(statusOf(w).contentHash).to.equal('lost');
+      expect(statusOf(w).contentHash).to.equal('lost:1');
       w.configMaps.set('code', { metadata: { name: 'code' }, data: TWO });
       await look(w);
       expect(landed(w)).to.deep.equal(['createVersion', 'createTemplate']);

@@ -23,7 +23,7 @@ function objectOf(spec: CoderTemplateSpec, status?: CoderTemplateStatus): CoderT
 
 /** What is said of an import. */
 function quoted(spec: CoderTemplateSpec, status?: CoderTemplateStatus, log?: string): string {
-  const version = withQuotableText(objectOf(spec, status), failed, log);
+  const version = withQuotableText(objectOf(spec, status), failed, log === undefined ? undefined : { log });
   expect(version).to.deep.equal({ ...failed, error: version.error });
   return version.error ?? '';
 }
@@ -43,7 +43,7 @@ describe('withQuotableText', () => {
 
   it('does not let a long text of Coder push out what Terraform said', () => {
     const version = { ...failed, error: 'x'.repeat(10_000) };
-    const { error } = withQuotableText(objectOf(plain), version, LOG);
+    const { error } = withQuotableText(objectOf(plain), version, { log: LOG });
     expect(error).to.have.length.below(500);
     expect(error).to.match(/: main\.tf line 3/);
   });
@@ -66,7 +66,7 @@ describe('withQuotableText', () => {
       error: 'variables are missing: b',
       errorCode: 'REQUIRED_TEMPLATE_VARIABLES',
     };
-    expect(withQuotableText(objectOf(secret), version, LOG)).to.deep.equal(version);
+    expect(withQuotableText(objectOf(secret), version, { log: LOG })).to.deep.equal(version);
   });
 
   it('goes on saying what it said of a version, though the Secret is not referred to any more', () => {

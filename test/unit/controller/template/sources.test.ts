@@ -294,7 +294,7 @@ describe('readContent', () => {
       bench.archive = { state: 'failed', message: 'It is a bomb.', retryAfterMs: undefined };
       expect(lacking(await bench.read(inArchive))).to.deep.equal([
         'refused InvalidContent, woken',
-        'The content cannot be had from spec.source.archive: It is a bomb.',
+        'The content cannot be had from spec.source.archive: It is a bomb. The annotation coder.com/reconcile-requested-at with a new value has it fetched again',
       ]);
     });
 

@@ -305,11 +305,11 @@ describe('a template whose status was lost', () => {
   for (const content of [waiting, refused]) {
     it(`has content that is ${content.state} counted so too, whatever that is`, () => {
       const lost = expectStep(restored({ content }), 'report').status;
-      expect(lost.contentHash).to.equal('lost');
+      expect(lost.contentHash).to.equal('lost:3');
       expect(messageOf(lost)).to.equal(content.cause.message);
       const metadata = { annotations: asked };
       const still = expectStep(decided(lost, { content }, { metadata }), 'report').status;
-      expect(still.contentHash).to.equal('lost');
+      expect(still.contentHash).to.equal('lost:3');
       const step = expectStep(decided(still, {}, { metadata }), 'report');
       expect(shown(step.status)).to.deep.equal(['Ready=True/UpToDate', 'Synced=True/SyncSucceeded']);
       expect(step.status.contentHash).to.equal(KEY);
