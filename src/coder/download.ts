@@ -312,12 +312,17 @@ function addressRefused(error: AddressRefusedError): DownloadError {
 function tooLarge(url: URL, maxBytes: number): DownloadError {
   return new DownloadError(
     'TooLarge',
-    `The file at ${whereOf(url)} is larger than ${maxBytes / 1024 ** 2} MiB, the most that is fetched; make it smaller, for example by leaving out what the template does not need.`,
+    `The file at ${whereOf(url)} is larger than ${sizeText(maxBytes)}, the most that is fetched; make it smaller, for example by leaving out what the template does not need.`,
   );
 }
 
 function timeoutOf({ timeoutMs }: DownloadOptions): number {
   return timeoutMs ?? DEFAULT_TIMEOUT_MS;
+}
+
+function sizeText(bytes: number): string {
+  const mebibytes = bytes / 1024 ** 2;
+  return Number.isInteger(mebibytes) ? `${mebibytes} MiB` : `${bytes} bytes`;
 }
 
 /** Origin and path, for messages. No query: that of a pre-signed URL is a secret. */

@@ -26,6 +26,9 @@ describe('the CRDs on a real API server', function () {
   this.timeout(60_000);
   let server: ApiServer;
 
+  // Whoever runs against this server later would watch what these refer to.
+  after(() => server.kubectl(['delete', 'codertemplates', '--all', '-n', namespace, '--wait=false']));
+
   before(async function () {
     this.timeout(900_000);
     server = await apiserver();

@@ -154,15 +154,14 @@ describe('download', () => {
       expect(await get(server.url(), { sha256: DIGEST.toUpperCase() })).to.deep.equal(FILE);
     });
 
-    it('that is another one keeps the file back, and both are told', async () => {
+    it('that is another one keeps the file back, and tells nothing of what came', async () => {
       const other = Buffer.from('something else');
       const server = await serve(send(200, other));
       const { message } = await expectFault(get(server.url()), 'WrongDigest', false);
       expect(message)
         .to.include(DIGEST)
-        .and.to.include(sha256(other))
         .and.to.include(`${server.url()}/dir/t.tar.gz`)
-        .and.to.include('14 bytes')
+        .and.not.to.include(sha256(other))
         .and.not.to.include('something else');
     });
 
@@ -329,7 +328,7 @@ describe('download', () => {
         response.flushHeaders();
       });
       const { message } = await expectFault(get(server.url()), 'TooLarge', false);
-      expect(message).to.include(`${limit} bytes`);
+      expect(message).to.include('larger than 32 MiB');
     });
   });
 
