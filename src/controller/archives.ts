@@ -13,7 +13,7 @@ export interface ArchiveRequest {
   /** 64 digits. It says which archive is meant, wherever that is. */
   readonly sha256: string;
   readonly path?: string | undefined;
-  /** Another value than before, by the same asker, has a download tried again that failed for good. */
+  /** Another value than before, by the same asker, has a failed download tried again at once. */
   readonly request?: string | undefined;
   /** The archive is replaced now and then, as those of Flux are: a wrong hash heals by itself. */
   readonly isReplaced: boolean;
@@ -230,7 +230,7 @@ function readyOf({ files, leftOut }: Unpacked): ArchiveAnswer {
 }
 
 function retryOf(error: unknown, failures: number, { isReplaced }: ArchiveRequest): number | undefined {
-  const isReplacing = isReplaced && error instanceof OperatorError && error.code === 'DOWNLOAD_WRONG_DIGEST';
+  const isReplacing = isReplaced && error instanceof DownloadError && error.fault === 'WrongDigest';
   if (error instanceof OperatorError && !error.retryable && !isReplacing) return undefined;
   const asked = error instanceof DownloadError ? error.retryAfterMs : undefined;
   const ladderMs = FIRST_RETRY_MS * 2 ** failures;

@@ -2,16 +2,13 @@ import type { Cause } from '../../api/conditions.ts';
 import type { CoderTemplateSpec, CoderTemplateStatus } from '../../api/generated.ts';
 import type { CoderTemplate } from '../../api/kinds.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
-import type { ArchiveFiles } from '../../coder/layout.ts';
-import { contentHash, versionName } from '../../coder/contenthash.ts';
+import type { ArchiveFiles, Provisioner } from '../../coder/layout.ts';
+import { attemptIn, contentHash, versionName } from '../../coder/contenthash.ts';
 import type { FluxRef } from '../flux.ts';
 import { after, untilWoken, type Rest } from '../step.ts';
 import { SECRETS_AGAIN_MS, type ResolvedValue } from '../values.ts';
 import { TAKEN_AS_APPLIED } from '../wishes.ts';
 import type { TemplateInput } from './input.ts';
-
-/** What imports a version and builds its workspaces, by its name in Coder. */
-export type Provisioner = 'terraform' | 'echo';
 
 /** What was found where the spec says that the content is. */
 export type ContentFact =
@@ -87,7 +84,7 @@ export function wishedContent(input: TemplateInput, status: CoderTemplateStatus)
   const provisioner = provisionerOf(spec);
   const tags = spec.provisionerTags;
   const key = contentHash({ filesHash, provisioner, provisionerTags: tags, variablesHash });
-  const attempt = attemptOf(key, status.pendingVersion);
+  const attempt = attemptIn(key, status.pendingVersion?.name ?? '') ?? 1;
   return {
     then: 'content',
     content: {
@@ -140,12 +137,6 @@ export function placeOf({ files, source }: CoderTemplateSpec): string {
   if (source?.configMapRef !== undefined) return `the ConfigMap ${source.configMapRef.name}`;
   if (source?.sourceRef !== undefined) return `the ${source.sourceRef.kind} ${source.sourceRef.name}`;
   return 'spec.source.archive';
-}
-
-/** The try that a pending version of the same content stands for; 1 when it is of other content. */
-function attemptOf(key: string, pending: CoderTemplateStatus['pendingVersion']): number {
-  const attempt = pending?.attempt ?? 1;
-  return pending?.name === versionName(key, attempt) ? attempt : 1;
 }
 
 /** How long content that is carried out rests: Secrets are not watched. */

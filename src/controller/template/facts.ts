@@ -3,7 +3,7 @@ import { parseTemplateName } from '../../api/names.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { versionName } from '../../coder/contenthash.ts';
-import { isForbidden, isNotFound } from '../../coder/errors.ts';
+import { isNotFound } from '../../coder/errors.ts';
 import type {
   ProvisionerJob,
   Template,
@@ -34,7 +34,7 @@ const LOG_LINES_LOOKED_THROUGH = 200;
 /** Workspaces that are named when they hold up a deletion. */
 const NAMED_WORKSPACES = 3;
 
-/** Reads what a rule asks for: from Coder one request each, or none where the answer is remembered. */
+/** Reads what a rule asks for: from Coder a few requests at most, or none where the answer is remembered. */
 export async function readFact(
   context: Context,
   input: TemplateInput,
@@ -220,16 +220,8 @@ async function readImportJobs(
   live: LiveConnection,
 ): Promise<readonly ProvisionerJob[]> {
   const { signal } = context;
-  try {
-    return await live.client.provisionerJobs(organizationID, {
-      limit: JOBS_LOOKED_THROUGH,
-      initiator: live.fact.userID,
-      signal,
-    });
-  } catch (error) {
-    if (isNotFound(error) || isForbidden(error)) return [];
-    throw error;
-  }
+  const query = { limit: JOBS_LOOKED_THROUGH, initiator: live.fact.userID, signal };
+  return (await unlessHidden(() => live.client.provisionerJobs(organizationID, query))) ?? [];
 }
 
 /** That of the template that is decided on. One that is created anew by request is gone by its UUID and found by its name. */

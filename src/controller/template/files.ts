@@ -223,6 +223,7 @@ export function waitForImport(bound: Bound): TemplateStep | undefined {
 const IMPORT_FASTEST_MS = 1_000;
 const IMPORT_SLOWEST_MS = 30_000;
 
+/** Somebody's import is under way; it is looked at again, the later the longer it takes. */
 export function importing(bound: Bound, version: VersionRecord): TemplateStep {
   const without = version.hasProvisioner ? '' : ': no provisioner in Coder can take it';
   const message = `Coder is importing the version ${version.name} (${version.jobStatus})${without}`;

@@ -2,6 +2,7 @@ import { cut } from '../../api/conditions.ts';
 import { annotations, type CoderTemplate } from '../../api/kinds.ts';
 import type { ReconcilingReason, StalledReason } from '../../api/reasons.ts';
 import { filesHash } from '../../coder/contenthash.ts';
+import { cleanText } from '../../coder/redact.ts';
 import { contentFault, quotedPath, templateFiles, type ArchiveFiles } from '../../coder/layout.ts';
 import { objectKey } from '../../kube/objects.ts';
 import type { ArchiveAnswer, ArchiveRequest } from '../archives.ts';
@@ -23,6 +24,9 @@ export interface ContentSources {
 
 /** A failure that no time heals is remembered. */
 const FETCH_AGAIN = 'The annotation coder.com/reconcile-requested-at with a new value has it fetched again';
+
+/** Longest revision that a status holds, in characters. It is foreign: Flux has it from others. */
+const LONGEST_REVISION = 256;
 
 type Lack = Exclude<ContentFact, { state: 'found' }>;
 type Source = NonNullable<CoderTemplate['spec']['source']>;
@@ -77,7 +81,7 @@ async function harvestOf(
   withFiles: boolean,
 ): Promise<Harvest | Lack> {
   const { files, source } = object.spec;
-  if (files !== undefined) return textFault(files) ?? checked(object, { files });
+  if (files !== undefined) return textFault(files) ?? checked(object, files);
   if (source?.configMapRef !== undefined) return inConfigMap(object, source.configMapRef, sources);
   if (source?.sourceRef !== undefined) {
     const archive = await inFlux(object, source.sourceRef, sources);
@@ -116,7 +120,7 @@ async function inConfigMap(
     );
   }
   const files = Object.fromEntries(found.map(({ path, content }) => [path, content ?? '']));
-  return checked(object, { files });
+  return checked(object, files);
 }
 
 function keysOf({ data = {}, binaryData = {} }: ConfigMap): readonly string[] {
@@ -168,7 +172,11 @@ function inArchive(
   const path = object.spec.source?.path;
   const digest = `sha256:${sha256}`;
   const known = object.status?.source;
-  const about = { ...(revision === undefined ? {} : { revision: cut(revision, 256) }), digest, path };
+  const about = {
+    ...(revision === undefined ? {} : { revision: cut(cleanText(revision), LONGEST_REVISION) }),
+    digest,
+    path,
+  };
   if (!withFiles && known?.digest === digest && known.path === path) {
     const { filesHash: hash } = known;
     return { state: 'found', filesHash: hash, leftOut: [], source: { ...about, filesHash: hash } };
@@ -177,10 +185,10 @@ function inArchive(
   const answer = sources.archive(objectKey(object), { url, sha256, path, request, isReplaced });
   switch (answer.state) {
     case 'ready': {
-      const harvest = checked(object, answer);
-      return harvest.state === 'found'
-        ? { ...harvest, source: { ...about, filesHash: harvest.filesHash } }
-        : harvest;
+      // What belongs to no template was left out when it was unpacked.
+      const { files, filesHash: hash, leftOut } = answer;
+      const source = { ...about, filesHash: hash };
+      return noTemplate(object, files) ?? { state: 'found', filesHash: hash, files, leftOut, source };
     }
     case 'fetching':
       return waiting('Progressing', `Fetching the archive of ${placeOf(object.spec)}`, untilWoken);
@@ -194,20 +202,16 @@ function inArchive(
 }
 
 /** What of the files belongs to a template, if that is one. */
-function checked(
-  { spec }: CoderTemplate,
-  given: { readonly files: ArchiveFiles; readonly leftOut?: readonly string[] },
-): Harvest | Lack {
-  const { files, leftOut } = templateFiles(given.files);
+function checked(object: CoderTemplate, given: ArchiveFiles): Harvest | Lack {
+  const { files, leftOut } = templateFiles(given);
+  return noTemplate(object, files) ?? { state: 'found', filesHash: filesHash(files), files, leftOut };
+}
+
+function noTemplate({ spec }: CoderTemplate, files: ArchiveFiles): Lack | undefined {
   const fault = contentFault(files, { provisioner: provisionerOf(spec) });
-  if (fault !== undefined)
-    return refused('InvalidContent', `The content of ${placeOf(spec)} is no template: ${fault}`);
-  return {
-    state: 'found',
-    filesHash: filesHash(files),
-    files,
-    leftOut: [...(given.leftOut ?? []), ...leftOut],
-  };
+  return fault === undefined
+    ? undefined
+    : refused('InvalidContent', `The content of ${placeOf(spec)} is no template: ${fault}`);
 }
 
 /** A binary file does not survive as a text in YAML: what is left of it is told by its NUL characters. */

@@ -391,6 +391,12 @@ describe('readContent', () => {
       expect(found(await bench.read(inFlux)).source?.revision).to.have.length(256);
     });
 
+    it('may not write to the terminal of whoever looks at it', async () => {
+      bench.artifact({ revision: 'main\u001b[2J@sha1:\u0007abc' });
+      bench.archive = await readyAs(FILES);
+      expect(found(await bench.read(inFlux)).source?.revision).to.match(/^main@sha1: ?abc$/);
+    });
+
     const lacks: readonly [string, (b: Bench) => void, string, string][] = [
       [
         'is not there',
