@@ -1,6 +1,6 @@
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import type { KubeVerb } from './errors.ts';
-import { apiVersionOf, resourcePath, type KubeList, type PathParts } from './objects.ts';
+import { KubeError, type KubeVerb } from './errors.ts';
+import { apiVersionOf, hasVersion, resourcePath, type KubeList, type PathParts } from './objects.ts';
 import { KubeTransport, type Exchange, type TransportOptions } from './transport.ts';
 
 export type KubeClientOptions = TransportOptions;
@@ -86,22 +86,29 @@ export class KubeClient {
     return this.#call<T>(exchange('get', 'GET', resource, { namespace, name }), options);
   }
 
-  /** One page; without `limit` everything. */
-  list<T extends KubeObject>(
+  /**
+   * One page; without `limit` everything.
+   *
+   * @throws KubeError KUBE_BAD_ANSWER also for JSON that is no list: taken for an empty one, it would stand for the
+   *   deletion of everything.
+   */
+  async list<T extends KubeObject>(
     resource: ResourceType,
     namespace: string | undefined,
     options: ListOptions = {},
   ): Promise<KubeList<T>> {
     const { limit, continue: token, resourceVersion, labelSelector, fieldSelector } = options;
     const query = { limit, continue: token, resourceVersion, labelSelector, fieldSelector };
-    return this.#call<KubeList<T>>(
-      { ...exchange('list', 'GET', resource, { namespace }), query },
-      {
-        signal: options.signal,
-        deadlineMs: options.deadlineMs ?? LIST_DEADLINE_MS,
-        maxBytes: options.maxBytes ?? LIST_MAX_BYTES,
-      },
-    );
+    const what = { ...exchange('list', 'GET', resource, { namespace }), query };
+    const answer = await this.#call<KubeList<T>>(what, {
+      signal: options.signal,
+      deadlineMs: options.deadlineMs ?? LIST_DEADLINE_MS,
+      maxBytes: options.maxBytes ?? LIST_MAX_BYTES,
+    });
+    if (hasVersion(answer) && Array.isArray(answer.items)) return answer;
+    throw new KubeError('KUBE_BAD_ANSWER', `The answer to list ${what.call.target} is not a list`, {
+      retryable: true,
+    });
   }
 
   /** POST of an object; also of those that only ask something, such as a SubjectAccessReview. */

@@ -21,6 +21,14 @@ export interface KubeConnection {
   headers(): Promise<Readonly<Record<string, string>>>;
   /** The credentials were refused: the next `headers` obtains fresh ones. */
   refresh(): void;
+  /**
+   * A call got no answer in time, or its connection broke. Whatever did that, such as a load balancer that was
+   * replaced, may have done it to all connections: the next call makes a new one instead of trying each of them in
+   * turn. What is under way may still end well.
+   *
+   * @param since when the call began, on the monotonic clock. Connections that are newer are not suspected.
+   */
+  suspect(since: number): void;
   /** Ends all connections, those in use as well. */
   close(): Promise<void>;
 }
@@ -76,6 +84,8 @@ interface Access {
 interface Agents {
   /** Hash of all that went into them. */
   readonly identity: string;
+  /** On the monotonic clock. */
+  readonly madeAt: number;
   readonly calls: Dispatcher;
   readonly watches: Dispatcher;
 }
@@ -120,6 +130,12 @@ class ConfiguredConnection implements KubeConnection {
     this.#config = undefined;
   }
 
+  suspect(since: number): void {
+    const [agents, access] = [this.#agents, this.#access];
+    if (agents === undefined || access === undefined || agents.madeAt > since) return;
+    this.#replaceAgents(access, agents.identity);
+  }
+
   async close(): Promise<void> {
     const agents = this.#agents;
     const all = [...this.#retired, ...(agents === undefined ? [] : [agents.calls, agents.watches])];
@@ -158,11 +174,15 @@ class ConfiguredConnection implements KubeConnection {
 
   #useAgents(access: Access): void {
     const identity = identityOf(access);
+    if (this.#agents?.identity !== identity) this.#replaceAgents(access, identity);
+  }
+
+  #replaceAgents(access: Access, identity: string): void {
     const old = this.#agents;
-    if (old?.identity === identity) return;
-    const { connections = 16, watchInactivityMs = 110_000 } = this.#options;
+    const { clock, connections = 16, watchInactivityMs = 110_000 } = this.#options;
     this.#agents = {
       identity,
+      madeAt: clock.monotonic(),
       calls: newAgent(access, { connections }),
       watches: newAgent(access, {
         headersTimeout: WATCH_HEADERS_TIMEOUT_MS,
@@ -171,7 +191,7 @@ class ConfiguredConnection implements KubeConnection {
     };
     if (old === undefined) return;
     for (const agent of [old.calls, old.watches]) {
-      // Calls and watches under way may finish on the old credentials.
+      // Calls and watches under way may finish on what they began with.
       this.#retired.add(agent);
       agent.close(() => this.#retired.delete(agent));
     }

@@ -184,6 +184,11 @@ export function isForbidden(error: unknown): error is KubeError {
   return error instanceof KubeError && error.status === 403;
 }
 
+/** The object breaks a rule of its kind or of the cluster. */
+export function isInvalid(error: unknown): error is KubeError {
+  return has(error, 422, 'Invalid');
+}
+
 /** Nothing can be created in a namespace that is being deleted; not an error worth a word. */
 export function isNamespaceTerminating(error: unknown): error is KubeError {
   return isForbidden(error) && error.causes.some((cause) => cause.reason === 'NamespaceTerminating');

@@ -51,7 +51,15 @@ export class NotLeadingError extends OperatorError {
 const FENCE_MARGIN_MS = 1_000;
 /** After a loss the leader's work gets so long to stop before the caller is told. */
 const LOSS_GRACE_MS = 5_000;
+/** After so long no new attempt to release is made. */
 const RELEASE_DEADLINE_MS = 3_000;
+const RELEASE_ATTEMPT_MS = 1_500;
+const RELEASE_RETRY_MS = 200;
+
+interface LimitedCall {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+}
 
 interface Term {
   /** As last written by us, for the next update. */
@@ -190,10 +198,7 @@ export class LeaderElector {
     );
   }
 
-  async #read(call: {
-    readonly signal?: AbortSignal;
-    readonly deadlineMs: number;
-  }): Promise<Lease | undefined> {
+  async #read(call: LimitedCall): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options;
     const lease = await client.get<Lease>(leases, namespace, name, call).catch((error: unknown) => {
       if (isNotFound(error)) return undefined;
@@ -248,22 +253,24 @@ export class LeaderElector {
         throw new LeadershipLostError(`the lease was not renewed for ${this.#renewDeadlineMs} ms`, { cause });
       }
       try {
-        await this.#renew(term, Math.min(left, this.#renewDeadlineMs / 2));
+        const deadlineMs = Math.min(left, this.#renewDeadlineMs / 2);
+        await this.#renew(term, { deadlineMs, signal: finished });
         this.#lastRenewal = started;
         cause = undefined;
       } catch (error) {
         if (error instanceof LeadershipLostError) throw error;
+        if (isAborted(finished)) return;
         cause = error;
         logger.warn('the lease was not renewed; trying again', { error: errorText(error) });
       }
     }
   }
 
-  async #renew(term: Term, deadlineMs: number): Promise<void> {
+  async #renew(term: Term, call: LimitedCall): Promise<void> {
     const { client, identity } = this.#options;
     const write = async (lease: Lease): Promise<void> => {
       const renewed = { ...lease, spec: this.#record(lease.spec ?? {}) };
-      term.lease = await client.replace<Lease>(leases, renewed, { deadlineMs });
+      term.lease = await client.replace<Lease>(leases, renewed, call);
       this.#observe(term.lease.spec ?? {});
     };
     try {
@@ -271,7 +278,7 @@ export class LeaderElector {
     } catch (error) {
       if (!isConflict(error) && !isNotFound(error)) throw error;
       // Perhaps our own earlier write, whose answer was lost; perhaps another leader.
-      const found = await this.#read({ deadlineMs });
+      const found = await this.#read(call);
       if (found?.spec?.holderIdentity !== identity) {
         const holder = found?.spec?.holderIdentity ?? '';
         const who = holder === '' ? 'nobody' : holder;
@@ -281,21 +288,43 @@ export class LeaderElector {
     }
   }
 
-  /** Lets a successor take over at once. Failing only costs it the lease's duration. */
+  /** Lets a successor take over at once. Failing only costs it the lease's duration, so this has its limits. */
   async #release(term: Term): Promise<void> {
-    const { client, clock, logger } = this.#options;
+    const { clock, logger } = this.#options;
     // From here on somebody else may lead.
     this.#setLeading(false);
+    const end = clock.monotonic() + RELEASE_DEADLINE_MS;
+    for (;;) {
+      try {
+        await this.#tryRelease(term);
+        logger.info('the lease is released');
+        return;
+      } catch (error) {
+        if (clock.monotonic() + RELEASE_RETRY_MS >= end) {
+          logger.warn('the lease could not be released; a successor waits for it to expire', {
+            error: errorText(error),
+          });
+          return;
+        }
+        await clock.sleep(RELEASE_RETRY_MS);
+      }
+    }
+  }
+
+  async #tryRelease(term: Term): Promise<void> {
+    const { client, clock, identity } = this.#options;
+    const call = { deadlineMs: RELEASE_ATTEMPT_MS };
     const now = microTime(clock.now());
     const spec = { holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now };
     try {
-      const released = { ...term.lease, spec: { ...term.lease.spec, ...spec } };
-      await client.replace<Lease>(leases, released, { deadlineMs: RELEASE_DEADLINE_MS });
-      logger.info('the lease is released');
+      await client.replace<Lease>(leases, { ...term.lease, spec: { ...term.lease.spec, ...spec } }, call);
     } catch (error) {
-      logger.warn('the lease could not be released; a successor waits for it to expire', {
-        error: errorText(error),
-      });
+      if (!isConflict(error) && !isNotFound(error)) throw error;
+      // A renewal or a release of ours whose answer was lost, or a successor already.
+      const found = await this.#read(call);
+      if (found?.spec?.holderIdentity !== identity) return;
+      term.lease = found;
+      throw error;
     }
   }
 

@@ -62,6 +62,36 @@ export function objectKey(object: KubeObject): string {
   return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
 }
 
+/** Whether something that came as an object of this kind can be one: it has a name, a place and a version. */
+export function isObjectOf(resource: ResourceType, object: unknown): object is KubeObject {
+  if (!hasVersion(object)) return false;
+  const { kind, metadata } = object as Partial<KubeObject> & WithVersion;
+  if (kind !== undefined && kind !== resource.kind) return false;
+  return isFilled(metadata.name) && (!resource.namespaced || isFilled(metadata.namespace));
+}
+
+/** Whether it names a resourceVersion, as objects, lists and bookmarks do. */
+export function hasVersion(something: unknown): something is WithVersion {
+  if (!isRecord(something) || !('metadata' in something) || !isRecord(something.metadata)) return false;
+  return 'resourceVersion' in something.metadata && isFilled(something.metadata.resourceVersion);
+}
+
+export interface WithVersion {
+  readonly metadata: {
+    readonly resourceVersion: string;
+    readonly name?: unknown;
+    readonly namespace?: unknown;
+  };
+}
+
+function isRecord(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function isFilled(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
 /**
  * Compares two resourceVersions as the integers that they are (Kubernetes declares them comparable since 1.35, and
  * etcd-backed servers always behaved so): negative, zero or positive; undefined when one is not an integer.

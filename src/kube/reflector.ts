@@ -14,7 +14,7 @@ import {
   type KubeCall,
 } from './errors.ts';
 import { LineSplitter } from './lines.ts';
-import { apiVersionOf, trimmed, type KubeList } from './objects.ts';
+import { apiVersionOf, hasVersion, isObjectOf, trimmed, type KubeList } from './objects.ts';
 import type { Store } from './store.ts';
 
 export type ReflectorState = 'stopped' | 'listing' | 'watching' | 'backoff';
@@ -142,20 +142,31 @@ export class Reflector<T extends KubeObject> {
     const { clock, store, metrics } = this.#options;
     this.#enter('listing');
     const started = clock.monotonic();
-    const { items, resourceVersion } = await this.#readPages(signal);
-    store.replace(items, resourceVersion);
+    const { items, resourceVersion } = await this.#readAll(signal);
+    const steps = store.replaceInSteps(items, resourceVersion);
+    while (steps.next().done !== true) await setImmediate();
     this.#counts.lists++;
     this.#heard();
     metrics?.listed?.(items.length, clock.monotonic() - started);
     return resourceVersion;
   }
 
-  async #readPages(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+  /**
+   * A continue token lasts for minutes, so one that has expired tells of a page that was held up, by a frozen process
+   * for instance: the pages begin anew. When that happens again, paging takes longer than the server's history lasts,
+   * and one answer must do for all, although taking it in holds the event loop.
+   */
+  async #readAll(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+    return (await this.#readPages(signal)) ?? (await this.#readPages(signal)) ?? this.#readAtOnce(signal);
+  }
+
+  /** Undefined when a continue token was too old. */
+  async #readPages(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string } | undefined> {
     const items: T[] = [];
     let token: string | undefined;
     for (;;) {
       const page = await this.#readPage(token, signal);
-      if (page === 'expired') return this.#readAtOnce(signal);
+      if (page === 'expired') return undefined;
       for (const item of page.items) items.push(this.#complete(item));
       token = page.metadata.continue;
       if (token === undefined || token === '')
@@ -181,7 +192,6 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** Paging took longer than the server's history lasts, so it would again: one answer for all. */
   async #readAtOnce(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
     const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
     const options = { labelSelector, fieldSelector, maxBytes: UNPAGED_MAX_BYTES, signal };
@@ -232,34 +242,38 @@ export class Reflector<T extends KubeObject> {
   }
 
   #take(line: string): void {
+    const { store, metrics } = this.#options;
     const event = parseEvent(line);
     if (event === undefined) throw this.#broken('a line is not a watch event');
     if (event.type === 'ERROR') throw errorFromStatus(this.#watchCall, event.object);
-    const object = event.object as T;
-    const { resourceVersion } = object.metadata;
     if (event.type === 'BOOKMARK') {
-      this.#options.store.advance(resourceVersion);
+      if (!hasVersion(event.object)) throw this.#broken('a bookmark holds no version');
+      store.advance(event.object.metadata.resourceVersion);
+      this.#resourceVersion = event.object.metadata.resourceVersion;
     } else {
-      this.#options.store.apply({ type: event.type, object: this.#complete(object) });
+      const object = this.#complete(event.object);
+      store.apply({ type: event.type, object });
       this.#counts.events++;
+      this.#resourceVersion = object.metadata.resourceVersion;
     }
-    this.#options.metrics?.eventReceived?.(event.type);
-    if (resourceVersion !== undefined) this.#resourceVersion = resourceVersion;
+    metrics?.eventReceived?.(event.type);
   }
 
   /**
    * Items of a list come without apiVersion and kind. Trimmed here, page by page, although the store would do it too:
    * for all objects at once it would hold the event loop for too long.
    */
-  #complete(object: T): T {
+  #complete(object: unknown): T {
     const { resource } = this.#options;
-    const lean = trimmed(object);
+    // Better to begin anew once too often than to keep a wrong object.
+    if (!isObjectOf(resource, object)) throw this.#broken(`something came that is no ${resource.kind}`);
+    const lean = trimmed(object as T);
     if (lean.apiVersion !== undefined && lean.kind !== undefined) return lean;
     return { ...lean, apiVersion: apiVersionOf(resource), kind: resource.kind };
   }
 
   #broken(why: string): KubeError {
-    const message = `The watch of ${this.#options.resource.plural} is broken: ${why}`;
+    const message = `What the API server sends of ${this.#options.resource.plural} is broken: ${why}`;
     return new KubeError('KUBE_BAD_ANSWER', message, { retryable: true });
   }
 
@@ -323,8 +337,5 @@ function parseEvent(line: string): RawEvent | undefined {
   }
   if (typeof event !== 'object' || event === null || !('type' in event) || !('object' in event))
     return undefined;
-  if (!EVENT_TYPES.has(event.type)) return undefined;
-  const isObject = typeof event.object === 'object' && event.object !== null;
-  if (!isObject || (event.type !== 'ERROR' && !('metadata' in (event.object as object)))) return undefined;
-  return event as RawEvent;
+  return EVENT_TYPES.has(event.type) ? (event as RawEvent) : undefined;
 }

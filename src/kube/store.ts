@@ -31,6 +31,9 @@ export interface StoreOptions<T extends KubeObject> {
   readonly logger?: Logger;
 }
 
+/** Objects of a list that are taken in at once: a few milliseconds, with all that their change sets off. */
+const STEP = 500;
+
 interface Entry<T extends KubeObject> {
   readonly object: T;
   /** Our own write, which neither a list nor a watch has confirmed yet. */
@@ -115,21 +118,40 @@ export class Store<T extends KubeObject> {
    * unless the server's data went back in time, as a restored backup does: then nothing of ours is newer.
    */
   replace(items: readonly T[], resourceVersion: string): void {
+    const steps = this.replaceInSteps(items, resourceVersion);
+    while (steps.next().done !== true);
+  }
+
+  /**
+   * The same in steps of some milliseconds, between which others may have their turn. What is gone goes first, so that
+   * no step shows an object beside the one that took its place. Nothing may be applied before the last step; our own
+   * writes may be assumed.
+   */
+  *replaceInSteps(items: readonly T[], resourceVersion: string): Generator<void, void> {
     const wentBack = (compareResourceVersions(resourceVersion, this.#resourceVersion) ?? 0) < 0;
-    const newerThanList = (entry: Entry<T> | undefined): boolean =>
-      entry?.assumed === true &&
-      !wentBack &&
-      (compareResourceVersions(entry.object.metadata.resourceVersion, resourceVersion) ?? 0) > 0;
+    const isNewerThanList = (key: string): boolean => {
+      const entry = this.#entries.get(key);
+      return (
+        entry?.assumed === true &&
+        !wentBack &&
+        (compareResourceVersions(entry.object.metadata.resourceVersion, resourceVersion) ?? 0) > 0
+      );
+    };
+    // At once: the answer to a write that is part of the list must not be assumed any more.
     this.#resourceVersion = resourceVersion;
-    const listed = new Set<string>();
+    const listed = new Set(items.map(objectKey));
+    let handled = 0;
+    for (const key of this.keys()) {
+      const gone = listed.has(key) || isNewerThanList(key) ? undefined : this.get(key);
+      if (gone === undefined) continue;
+      this.#remove(key, gone);
+      if (++handled % STEP === 0) yield;
+    }
     for (const item of items) {
       const object = this.#prepare(item);
       const key = objectKey(object);
-      listed.add(key);
-      if (!newerThanList(this.#entries.get(key))) this.#put(key, object, false);
-    }
-    for (const [key, entry] of [...this.#entries]) {
-      if (!listed.has(key) && !newerThanList(entry)) this.#remove(key, entry.object);
+      if (!isNewerThanList(key)) this.#put(key, object, false);
+      if (++handled % STEP === 0) yield;
     }
     if (this.#synced) return;
     this.#synced = true;

@@ -69,7 +69,9 @@ export class KubeTransport {
 
   /** The parsed answer. */
   async send<T>(what: Exchange, limits: Limits & { readonly maxBytes: number }): Promise<T> {
-    const deadline = startDeadline(this.#options.clock, limits.deadlineMs, limits.signal);
+    const { clock, connection } = this.#options;
+    const started = clock.monotonic();
+    const deadline = startDeadline(clock, limits.deadlineMs, limits.signal);
     const attempt = async (): Promise<T> => {
       // The deadline covers what the transport's own time-outs would.
       const answer = await this.#exchange(what, deadline, { headersTimeout: 0, bodyTimeout: 0 });
@@ -77,10 +79,12 @@ export class KubeTransport {
     };
     try {
       return await attempt().catch((error: unknown) => {
+        if (isReset(error)) connection.suspect(started);
         if (what.method !== 'GET' || !isReset(error) || deadline.signal.aborted) throw error;
         return attempt();
       });
     } catch (error) {
+      if (deadline.expired) connection.suspect(started);
       throw explained(error, what.call, deadline, limits);
     } finally {
       deadline.dispose();

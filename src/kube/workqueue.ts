@@ -27,6 +27,16 @@ export interface WorkQueueOptions {
   readonly msPerPoint?: number;
   /** Between 0 and 1; default Math.random. */
   readonly random?: () => number;
+  /**
+   * Whose key it is. Groups share the workers: of keys of one priority the group comes first that has the fewest being
+   * worked on, and of equal groups the one whose last turn is longest ago. Left out: all keys are of one group.
+   */
+  readonly groupOf?: (key: string) => string;
+  /**
+   * Most keys of one group that are worked on at a time; default no limit. Below the number of workers, so that a
+   * group whose work hangs cannot hold them all.
+   */
+  readonly maxPerGroup?: number;
 }
 
 export interface AddOptions {
@@ -34,8 +44,8 @@ export interface AddOptions {
   readonly priority?: number;
 }
 
-/** Common priorities. */
-export const priorities = { change: 0, requeue: -50, resync: -100 } as const;
+/** Common priorities. What a person waits for goes before a mirror, of which there may be thousands at once. */
+export const priorities = { change: 0, mirror: -20, requeue: -50, resync: -100 } as const;
 
 interface Ready {
   readonly key: string;
@@ -52,9 +62,31 @@ interface Delayed {
   readonly order: number;
 }
 
+/** The keys of one owner that are ready or being worked on. */
+interface Group {
+  readonly name: string;
+  /** How many are being worked on. */
+  working: number;
+  /** When its last turn was, as a number that grows. A group that appears has just had one: it waits for the others. */
+  turn: number;
+  /** By priority. */
+  readonly lanes: Map<number, Lane>;
+}
+
+/** The ready keys of one group and one priority, the longest waiting first. */
+interface Lane {
+  readonly group: Group;
+  readonly priority: number;
+  readonly ready: Heap<Ready>;
+}
+
 /**
  * A set of keys that need work, with the semantics of client-go's work queue: a key is in it once however often it is
  * added, never with two workers at a time, and once more after its worker when it is added meanwhile.
+ *
+ * What comes next is decided in two steps. Priority and waiting decide which priority has its turn: that of the key
+ * that ranks highest of all. Among the groups that have keys of this priority, fairness decides. So a thousand keys of
+ * one group delay a key of another by a few at most, and within a group nothing overtakes but by priority.
  */
 export class WorkQueue {
   readonly #clock: Clock;
@@ -62,8 +94,11 @@ export class WorkQueue {
   readonly #baseMs: number;
   readonly #maxMs: number;
   readonly #random: () => number;
-  readonly #ready: Heap<Ready>;
-  /** The valid entry of each ready key; entries of the heap that are not in here are leftovers of a raise. */
+  readonly #groupOf: (key: string) => string;
+  readonly #maxPerGroup: number;
+  readonly #msPerPoint: number;
+  readonly #groups = new Map<string, Group>();
+  /** The valid entry of each ready key; entries of a lane that are not in here are leftovers of a raise. */
   readonly #current = new Map<string, Ready>();
   /** When work on each key began. */
   readonly #processing = new Map<string, number>();
@@ -83,13 +118,10 @@ export class WorkQueue {
     this.#baseMs = options.baseMs ?? 1000;
     this.#maxMs = options.maxMs ?? 300_000;
     this.#random = options.random ?? Math.random;
-    const msPerPoint = options.msPerPoint ?? 3000;
-    // All keys age at the same rate, so the order of two never changes and a plain heap will do.
-    const rank = (entry: Ready): number => entry.priority - entry.since / msPerPoint;
-    this.#ready = new Heap((a, b) => {
-      const difference = rank(a) - rank(b);
-      return difference > 0 || (difference === 0 && a.order < b.order);
-    });
+    this.#groupOf = options.groupOf ?? (() => '');
+    this.#maxPerGroup = options.maxPerGroup ?? Number.POSITIVE_INFINITY;
+    this.#msPerPoint = options.msPerPoint ?? 3000;
+    if (!(this.#maxPerGroup >= 1)) throw new RangeError('a group must be allowed one key at a time at least');
   }
 
   /** Keys that are ready and not being worked on. */
@@ -188,10 +220,14 @@ export class WorkQueue {
     if (since === undefined) return;
     this.#processing.delete(key);
     this.#metrics?.workDuration((this.#clock.monotonic() - since) / 1000);
+    const group = this.#group(key);
+    group.working--;
     const priority = this.#dirty.get(key);
-    if (priority === undefined) return;
     this.#dirty.delete(key);
-    if (!this.#closed) this.#enqueue(key, priority, undefined);
+    if (priority !== undefined && !this.#closed) this.#enqueue(key, priority, undefined);
+    // Keys of this group may have waited for the end of one.
+    else this.#serve();
+    this.#forgetIfIdle(group);
   }
 
   /** Takes and gives nothing any more. Keys being worked on are unaffected; those that wait are dropped. */
@@ -208,27 +244,93 @@ export class WorkQueue {
   #enqueue(key: string, priority: number, since: number | undefined): void {
     const entry = { key, priority, since: since ?? this.#clock.monotonic(), order: this.#order++ };
     this.#current.set(key, entry);
-    this.#ready.push(entry);
-    const [waiter] = this.#waiters;
-    if (waiter !== undefined) {
-      this.#waiters.delete(waiter);
-      waiter(this.#take());
-      return;
+    const group = this.#group(key);
+    let lane = group.lanes.get(priority);
+    if (lane === undefined) {
+      lane = { group, priority, ready: new Heap(isBefore) };
+      group.lanes.set(priority, lane);
     }
-    this.#metrics?.depth(this.length);
+    lane.ready.push(entry);
+    if (!this.#serve()) this.#metrics?.depth(this.length);
+  }
+
+  #group(key: string): Group {
+    const name = this.#groupOf(key);
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      group = { name, working: 0, turn: this.#order++, lanes: new Map() };
+      this.#groups.set(name, group);
+    }
+    return group;
+  }
+
+  #forgetIfIdle(group: Group): void {
+    for (const lane of group.lanes.values()) this.#first(lane);
+    if (group.working === 0 && group.lanes.size === 0) this.#groups.delete(group.name);
+  }
+
+  /** Gives keys to workers that wait. Answers whether one got one. */
+  #serve(): boolean {
+    let served = false;
+    for (const waiter of this.#waiters) {
+      const key = this.#take();
+      if (key === undefined) break;
+      this.#waiters.delete(waiter);
+      waiter(key);
+      served = true;
+    }
+    return served;
   }
 
   #take(): string | undefined {
-    for (let entry = this.#ready.pop(); entry !== undefined; entry = this.#ready.pop()) {
-      if (this.#current.get(entry.key) !== entry) continue;
-      const now = this.#clock.monotonic();
-      this.#current.delete(entry.key);
-      this.#processing.set(entry.key, now);
-      this.#metrics?.depth(this.length);
-      this.#metrics?.queueDuration((now - entry.since) / 1000);
-      return entry.key;
+    const lane = this.#nextLane();
+    const entry = lane?.ready.pop();
+    if (lane === undefined || entry === undefined) return undefined;
+    const { group } = lane;
+    if (lane.ready.size === 0) group.lanes.delete(lane.priority);
+    group.working++;
+    group.turn = this.#order++;
+    const now = this.#clock.monotonic();
+    this.#current.delete(entry.key);
+    this.#processing.set(entry.key, now);
+    this.#metrics?.depth(this.length);
+    this.#metrics?.queueDuration((now - entry.since) / 1000);
+    return entry.key;
+  }
+
+  /** Looks at each group that has keys ready, of which there are few, and never at the keys behind the first. */
+  #nextLane(): Lane | undefined {
+    let highest: { readonly lane: Lane; readonly first: Ready } | undefined;
+    const open: Lane[] = [];
+    for (const group of this.#groups.values()) {
+      if (group.working >= this.#maxPerGroup) continue;
+      for (const lane of group.lanes.values()) {
+        const first = this.#first(lane);
+        if (first === undefined) continue;
+        open.push(lane);
+        if (highest === undefined || this.#ranksAbove(first, highest.first)) highest = { lane, first };
+      }
     }
+    let fairest = highest?.lane;
+    for (const lane of open) {
+      if (fairest?.priority === lane.priority && isFairer(lane.group, fairest.group)) fairest = lane;
+    }
+    return fairest;
+  }
+
+  /** The first valid entry of a lane; a lane without any is dropped. */
+  #first(lane: Lane): Ready | undefined {
+    for (let first = lane.ready.peek(); first !== undefined; first = lane.ready.peek()) {
+      if (this.#current.get(first.key) === first) return first;
+      lane.ready.pop();
+    }
+    lane.group.lanes.delete(lane.priority);
     return undefined;
+  }
+
+  #ranksAbove(a: Ready, b: Ready): boolean {
+    const difference = a.priority - b.priority - (a.since - b.since) / this.#msPerPoint;
+    return difference > 0 || (difference === 0 && a.order < b.order);
   }
 
   /** One timer, for the earliest key; an entry that an earlier one has replaced is skipped when it comes up. */
@@ -255,4 +357,12 @@ export class WorkQueue {
     }
     this.#armTimer();
   }
+}
+
+function isBefore(a: Ready, b: Ready): boolean {
+  return a.since < b.since || (a.since === b.since && a.order < b.order);
+}
+
+function isFairer(a: Group, b: Group): boolean {
+  return a.working < b.working || (a.working === b.working && a.turn < b.turn);
 }

@@ -31,8 +31,8 @@ describe('LeaderElector on a real API server', function () {
       identity,
       clock: systemClock,
       logger: silentLogger,
-      leaseDurationMs: 8000,
-      renewDeadlineMs: 6000,
+      leaseDurationMs: 4000,
+      renewDeadlineMs: 3000,
       retryPeriodMs: 200,
     });
     const stop = new AbortController();
@@ -51,7 +51,7 @@ describe('LeaderElector on a real API server', function () {
     await eventually(() => a.elector.isLeading(), 10_000);
     const b = candidate('calm', 'b');
     // Longer than the lease lasts: only renewals keep the other one waiting.
-    await systemClock.sleep(8500);
+    await systemClock.sleep(4500);
     expect([a.elector.isLeading(), b.elector.isLeading()]).to.deep.equal([true, false]);
     a.stop.abort();
     await a.ended;

@@ -14,6 +14,7 @@ import {
   page,
   plainConnection,
   ScriptedKube,
+  type Answerer,
 } from '../../support/kube-server.ts';
 
 async function failed(call: Promise<unknown>): Promise<KubeError> {
@@ -162,6 +163,29 @@ describe('KubeClient', () => {
     expect(server.requests).to.have.length(2);
   });
 
+  it('suspects its connections after a reset or a silence, and after nothing else', async () => {
+    let suspected = 0;
+    client = make({ connection: { ...connection, suspect: () => suspected++ } });
+    const reset: Answerer = (response) => response.destroy();
+    server.script(reset, json(200, widget('a')), reset, failure(500, 'InternalError'));
+    await client.get(widgets, 'default', 'a');
+    expect(suspected).to.equal(1);
+    await failed(client.replace(widgets, widget('a')));
+    expect(suspected).to.equal(2);
+    await failed(client.get(widgets, 'default', 'a'));
+    expect(suspected).to.equal(2);
+    await failed(client.get(widgets, 'default', 'a', { deadlineMs: 20 }));
+    expect(suspected).to.equal(3);
+  });
+
+  it('refuses to take other JSON for an empty list', async () => {
+    server.script(json(200, { message: 'hello' }), json(200, { metadata: {}, items: [] }));
+    for (const answer of ['other JSON', 'no version']) {
+      const error = await failed(client.list(widgets, 'default'));
+      expect([error.code, error.retryable], answer).to.deep.equal(['KUBE_BAD_ANSWER', true]);
+    }
+  });
+
   it('asks for fresh credentials once after a 401, for writes as well', async () => {
     let token = 'old';
     const renewing: KubeConnection = {
@@ -170,6 +194,7 @@ describe('KubeClient', () => {
       watchDispatcher: connection.watchDispatcher,
       headers: () => Promise.resolve({ authorization: `Bearer ${token}` }),
       refresh: () => (token = 'new'),
+      suspect: () => undefined,
       close: () => Promise.resolve(),
     };
     client = make({ connection: renewing });

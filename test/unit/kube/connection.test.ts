@@ -103,6 +103,23 @@ describe('openConnection', () => {
     expect(connection.watchDispatcher).to.not.equal(watchDispatcher);
   });
 
+  it('makes new connections once when several calls of the same time suspect the old ones', async () => {
+    const connection = await connect(await kubeconfig({ token: 'abc' }));
+    await clock.advance(1000);
+    const { dispatcher, watchDispatcher } = connection;
+    const began = clock.monotonic();
+    await clock.advance(1000);
+    connection.suspect(began);
+    const renewed = connection.dispatcher;
+    expect(renewed).to.not.equal(dispatcher);
+    expect(connection.watchDispatcher).to.not.equal(watchDispatcher);
+    connection.suspect(began + 500);
+    expect(connection.dispatcher).to.equal(renewed);
+    await clock.advance(1000);
+    connection.suspect(clock.monotonic());
+    expect(connection.dispatcher).to.not.equal(renewed);
+  });
+
   it('keeps what it has while the files cannot be read', async () => {
     const warn = sinon.spy();
     const path = await kubeconfig({ token: 'abc' });

@@ -237,6 +237,70 @@ describe('LeaderElector', () => {
     await end(a);
   });
 
+  it('releases the lease although an earlier answer was lost, or the release itself fails at first', async () => {
+    const a = candidate('a');
+    await settle();
+    server.loseNextAnswer = true;
+    await clock.advance(2_000);
+    a.stop();
+    a.finish();
+    await clock.advance(200);
+    expect(await a.running).to.equal('ended');
+    expect(server.lease?.spec?.holderIdentity).to.equal('');
+
+    const b = candidate('b');
+    await settle();
+    server.fault = down;
+    b.stop();
+    b.finish();
+    await clock.advance(1_000);
+    expect(server.lease?.spec?.holderIdentity).to.equal('b');
+    server.fault = undefined;
+    server.loseNextAnswer = true;
+    await clock.advance(400);
+    expect(await b.running).to.equal('ended');
+    expect(server.lease?.spec?.holderIdentity).to.equal('');
+  });
+
+  it('leaves a lease alone that a successor has taken during the release, and gives up in the end', async () => {
+    const a = candidate('a');
+    await settle();
+    server.hold('b', 1);
+    a.stop();
+    a.finish();
+    expect(await a.running).to.equal('ended');
+    expect(server.lease?.spec?.holderIdentity).to.equal('b');
+
+    server.lease = undefined;
+    const c = candidate('c');
+    await settle();
+    server.fault = down;
+    c.stop();
+    c.finish();
+    await clock.advance(3_000);
+    expect(await c.running).to.equal('ended');
+    expect(server.lease).to.have.nested.property('spec.holderIdentity', 'c');
+  });
+
+  it('does not wait for a renewal that hangs before it releases', async () => {
+    const replace = server.replace.bind(server);
+    const a = candidate('a');
+    await settle();
+    const hanging = (...args: unknown[]): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        const { signal } = args[2] as { readonly signal: AbortSignal };
+        signal.addEventListener('abort', () => reject(new Error('aborted')));
+      });
+    server.replace = hanging;
+    await clock.advance(2_000);
+    server.replace = replace;
+    a.stop();
+    a.finish();
+    await settle();
+    expect(await a.running).to.equal('ended');
+    expect(server.lease?.spec?.holderIdentity).to.equal('');
+  });
+
   it('does not wait for ever for work that ignores the loss', async () => {
     const a = candidate('a');
     await settle();

@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import { compareResourceVersions, objectKey, resourcePath, trimmed } from '../../../src/kube/objects.ts';
+import {
+  compareResourceVersions,
+  isObjectOf,
+  objectKey,
+  resourcePath,
+  trimmed,
+} from '../../../src/kube/objects.ts';
 import { widget, widgets } from '../../support/kube-objects.ts';
 
 const nodes = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
@@ -29,6 +35,32 @@ describe('resourcePath', () => {
   it('refuses a namespace for a cluster-wide resource', () => {
     expect(() => resourcePath(nodes, { namespace: 'a' })).to.throw('not in namespaces');
   });
+});
+
+describe('isObjectOf', () => {
+  it('takes what has a name, a place and a version, with or without its kind', () => {
+    expect(isObjectOf(widgets, widget('a'))).to.equal(true);
+    expect(isObjectOf(widgets, { metadata: widget('a').metadata })).to.equal(true);
+    expect(isObjectOf(nodes, { metadata: { name: 'n', resourceVersion: '1' } })).to.equal(true);
+  });
+
+  const { metadata } = widget('a');
+  const wrong: readonly (readonly [string, unknown])[] = [
+    ['nothing', undefined],
+    ['null', null],
+    ['a text', 'widget'],
+    ['something without metadata', {}],
+    ['something whose metadata is null', { metadata: null }],
+    ['another kind', { ...widget('a'), kind: 'Pod' }],
+    ['something without a name', { metadata: { ...metadata, name: '' } }],
+    ['something without a namespace', { metadata: { ...metadata, namespace: undefined } }],
+    ['something without a version', { metadata: { ...metadata, resourceVersion: 7 } }],
+  ];
+  for (const [what, value] of wrong) {
+    it(`refuses ${what}`, () => {
+      expect(isObjectOf(widgets, value)).to.equal(false);
+    });
+  }
 });
 
 describe('objectKey', () => {

@@ -11,6 +11,7 @@ import {
   type Answerer,
   eventually,
   failure,
+  json,
   OpenWatch,
   page,
   plainConnection,
@@ -131,20 +132,49 @@ describe('Reflector', () => {
     });
   });
 
-  it('asks for everything at once when a continue token has expired', async () => {
+  it('begins anew when a continue token has expired, and asks for everything at once the second time', async () => {
     const watch = new OpenWatch();
+    const expired = failure(410, 'Expired', { metadata: { continue: 'inconsistent' } });
     server.script(
-      page([widget('a')], '10', 'old'),
-      failure(410, 'Expired', { metadata: { continue: 'inconsistent' } }),
+      ...[page([widget('a')], '10', 'old'), expired],
+      ...[page([widget('a')], '15', 'new'), expired],
       page([widget('a'), widget('b')], '20'),
       watch.answer,
     );
     start();
     await watching(watch);
-    expect(query(2)).to.deep.equal({});
-    expect(query(3)['resourceVersion']).to.equal('20');
+    expect([1, 2, 3, 4].map(query)).to.deep.equal([
+      { limit: '500', continue: 'old' },
+      { limit: '500' },
+      { limit: '500', continue: 'new' },
+      {},
+    ]);
+    expect(query(5)['resourceVersion']).to.equal('20');
     expect(names()).to.deep.equal(['a', 'b']);
   });
+
+  for (const [what, body] of [
+    ['no list', { message: 'hello' }],
+    ['a list without a version', { metadata: {}, items: [] }],
+    ['a list without items', { metadata: { resourceVersion: '11' } }],
+    [
+      'a list of something else',
+      { metadata: { resourceVersion: '11' }, items: [{ ...widget('x'), kind: 'Pod' }] },
+    ],
+    ['a list of things without a name', { metadata: { resourceVersion: '11' }, items: [{ metadata: {} }] }],
+  ] as const) {
+    it(`keeps what it has when the answer is ${what}`, async () => {
+      const second = new OpenWatch();
+      const first = await follow([widget('a')], json(200, body), page([], '60'), second.answer);
+      await clock.advance(10_000);
+      first.event('ERROR', statusBody(410, 'Expired'));
+      await pausing();
+      expect(names()).to.deep.equal(['a']);
+      await clock.advance(800);
+      await watching(second);
+      expect(names()).to.deep.equal([]);
+    });
+  }
 
   it('asks for smaller pages when one is too large', async () => {
     const watch = new OpenWatch();
@@ -208,7 +238,7 @@ describe('Reflector', () => {
     await pausing();
     await clock.advance(800);
     await watching(second);
-    expect(seen).to.deep.equal(['added default/c', 'deleted default/a', 'deleted default/b']);
+    expect(seen).to.deep.equal(['deleted default/a', 'added default/c', 'deleted default/b']);
     expect(query(5)['resourceVersion']).to.equal('50');
     expect(reflector.stats()).to.include({ lists: 3, errors: 0 });
   });
@@ -232,6 +262,15 @@ describe('Reflector', () => {
     ['holds a line that is not JSON', (watch) => watch.write('nonsense\n')],
     ['holds an event of an unknown kind', (watch) => watch.event('EXPLODED', widget('x'))],
     ['holds an event without an object', (watch) => watch.write('{"type":"ADDED","object":{}}\n')],
+    [
+      'holds an event of an object without a version',
+      (watch) => watch.event('ADDED', widget('x', { rv: '' })),
+    ],
+    [
+      'holds an object of another kind',
+      (watch) => watch.event('ADDED', { ...widget('x', { rv: 12 }), kind: 'Pod' }),
+    ],
+    ['holds a bookmark without a version', (watch) => watch.event('BOOKMARK', { metadata: {} })],
     ['reports an error', (watch) => watch.event('ERROR', statusBody(500, 'InternalError'))],
   ];
   for (const [what, fault] of faults) {

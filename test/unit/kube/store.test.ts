@@ -26,11 +26,57 @@ describe('Store', () => {
     const seen = recorded(store);
     store.replace([widget('kept'), widget('changed', { rv: 7 }), widget('new', { rv: 6 })], '8');
     expect(seen).to.deep.equal([
+      'deleted default/gone uid-gone@1',
       'modified default/changed uid-changed@7',
       'added default/new uid-new@6',
-      'deleted default/gone uid-gone@1',
     ]);
     expect(store.keys()).to.have.members(['default/kept', 'default/changed', 'default/new']);
+  });
+
+  describe('in steps', () => {
+    const many = (count: number, rv = 1): Widget[] =>
+      Array.from({ length: count }, (_, i) => widget(`w${i}`, { rv }));
+
+    it('takes a long list piece by piece, and is synced after the last', () => {
+      const store = new Store<Widget>();
+      const steps = store.replaceInSteps(many(1200), '5');
+      const sizes: number[] = [];
+      while (steps.next().done !== true) sizes.push(store.size);
+      expect(sizes).to.deep.equal([500, 1000]);
+      expect([store.size, store.synced]).to.deep.equal([1200, true]);
+      const removing = store.replaceInSteps([], '6');
+      removing.next();
+      expect(store.size).to.equal(700);
+      const unfinished = new Store<Widget>();
+      unfinished.replaceInSteps(many(600), '5').next();
+      expect(unfinished.synced).to.equal(false);
+    });
+
+    it('removes what is gone before it shows what took its place', () => {
+      const store = new Store<Widget>();
+      store.replace([...many(600), widget('old')], '1');
+      const steps = store.replaceInSteps([widget('new', { rv: 3 }), ...many(600, 2)], '4');
+      while (steps.next().done !== true) {
+        expect(store.get('default/old') !== undefined && store.get('default/new') !== undefined).to.equal(
+          false,
+        );
+      }
+      expect(store.get('default/new')).to.not.equal(undefined);
+    });
+
+    it('keeps our own writes that come between the steps, and lets old answers bring nothing back', () => {
+      const store = new Store<Widget>();
+      store.replace([...many(1200), widget('gone')], '10');
+      const steps = store.replaceInSteps(many(1200, 15), '20');
+      steps.next();
+      store.assume(widget('gone', { rv: 12 }));
+      store.assume(widget('w1199', { rv: 30, colour: 'ours' }));
+      store.assume(widget('ours', { rv: 31 }));
+      while (steps.next().done !== true);
+      expect(store.get('default/gone')).to.equal(undefined);
+      expect(store.get('default/w1199')?.spec?.colour).to.equal('ours');
+      expect(store.size).to.equal(1201);
+    });
   });
 
   it('shows an object that was deleted and created again as both, in a list and in a watch', () => {

@@ -151,6 +151,90 @@ describe('WorkQueue', () => {
     });
   });
 
+  describe('with groups', () => {
+    const groupOf = (key: string): string => key.slice(0, 1);
+
+    /** Takes so many keys without finishing any. */
+    async function take(queue: WorkQueue, count: number): Promise<string[]> {
+      const keys: string[] = [];
+      for (let i = 0; i < count; i++) keys.push((await queue.next(forever)) ?? '');
+      return keys;
+    }
+
+    it('lets ten thousand keys of one group delay that of another by one at most', async () => {
+      const { clock, queue } = setUp({ groupOf });
+      for (let i = 0; i < 10_000; i++) queue.add(`a${i}`);
+      await clock.advance(60_000);
+      queue.add('b');
+      queue.done((await take(queue, 1))[0] ?? '');
+      expect(await take(queue, 1)).to.deep.equal(['b']);
+    });
+
+    it('gives each group its turn, and within a group keeps the order', async () => {
+      const { queue } = setUp({ groupOf });
+      for (const key of ['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'c1']) queue.add(key);
+      expect(await drain(queue)).to.deep.equal(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'b3']);
+    });
+
+    it('lets no group come first again and again by adding one key at a time', async () => {
+      const { queue } = setUp({ groupOf });
+      for (const key of ['a1', 'a2', 'a3', 'a4']) queue.add(key);
+      const order: string[] = [];
+      for (let i = 0; i < 6; i++) {
+        queue.add(`b${i}`);
+        const [key = ''] = await take(queue, 1);
+        order.push(key.slice(0, 1));
+        queue.done(key);
+      }
+      expect(order.join('')).to.equal('ababab');
+    });
+
+    it('prefers the group with the fewest keys being worked on, whose work may be slow', async () => {
+      const { queue } = setUp({ groupOf });
+      for (let i = 0; i < 5; i++) queue.add(`a${i}`);
+      expect(await take(queue, 3)).to.deep.equal(['a0', 'a1', 'a2']);
+      for (let i = 0; i < 5; i++) queue.add(`b${i}`);
+      expect(await take(queue, 4)).to.deep.equal(['b0', 'b1', 'b2', 'a3']);
+    });
+
+    it('leaves it to priority and waiting which priority comes first', async () => {
+      const { clock, queue } = setUp({ groupOf });
+      queue.add('a1', { priority: -100 });
+      await clock.advance(299_000);
+      for (const key of ['b1', 'b2']) queue.add(key);
+      await clock.advance(2_000);
+      for (const key of ['b3', 'c1']) queue.add(key);
+      // b2 is of a higher rank than a1, and shares its turn with c1; b3 is not.
+      expect(await drain(queue)).to.deep.equal(['b1', 'c1', 'b2', 'a1', 'b3']);
+    });
+
+    it('lets one group hold only so many workers, and others go on', async () => {
+      const { queue } = setUp({ groupOf, maxPerGroup: 2 });
+      for (let i = 0; i < 4; i++) queue.add(`a${i}`, { priority: 10 });
+      expect(await take(queue, 2)).to.deep.equal(['a0', 'a1']);
+      const waiting = [queue.next(forever), queue.next(forever)];
+      expect(queue.length).to.equal(2);
+      queue.add('b', { priority: -100 });
+      expect(await waiting[0]).to.equal('b');
+      queue.done('a1');
+      expect(await waiting[1]).to.equal('a2');
+    });
+
+    it('gives a key that was added during its work back to a worker that waits', async () => {
+      const { queue } = setUp({ groupOf, maxPerGroup: 1 });
+      queue.add('a1');
+      await take(queue, 1);
+      queue.add('a1');
+      const waiting = queue.next(forever);
+      queue.done('a1');
+      expect(await waiting).to.equal('a1');
+    });
+
+    it('refuses a limit under which nothing would be done', () => {
+      expect(() => setUp({ maxPerGroup: 0 })).to.throw(RangeError);
+    });
+  });
+
   it('lets a waiting worker go when its signal aborts, and loses no key by it', async () => {
     const { queue } = setUp();
     const leaving = new AbortController();
@@ -286,6 +370,63 @@ describe('WorkQueue', () => {
         }
         expect(queue.length).to.equal(0);
         expect(queue.workInProgress().size).to.equal(0);
+      }),
+    );
+  });
+
+  it('shares the workers among groups, whatever is added and however long it takes', async () => {
+    const anyMember = fc.constantFrom('a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'b3', 'c1');
+    const anyMove = fc.oneof(
+      fc.record({ add: anyMember, priority: fc.constantFrom(0, 0, -50) }),
+      fc.record({ finish: fc.nat(10) }),
+      fc.record({ take: fc.constant(true) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyMove, { maxLength: 80 }), async (moves) => {
+        const groupOf = (key: string): string => key.slice(0, 1);
+        const { queue } = setUp({ groupOf, maxPerGroup: 2 });
+        const ready = new Map<string, number>();
+        const working = new Set<string>();
+        const dirty = new Map<string, number>();
+        const held = (group: string): number => [...working].filter((key) => groupOf(key) === group).length;
+        const take = async (): Promise<void> => {
+          const open = [...ready].filter(([key]) => held(groupOf(key)) < 2);
+          if (open.length === 0) return;
+          const key = (await queue.next(forever)) ?? '';
+          const highest = Math.max(...open.map(([, priority]) => priority));
+          expect(ready.get(key), `${key} is ready, of the highest priority`).to.equal(highest);
+          const rivals = open.filter(([, priority]) => priority === highest);
+          expect(held(groupOf(key)), 'the fewest workers, two at most').to.equal(
+            Math.min(...rivals.map(([rival]) => held(groupOf(rival)))),
+          );
+          ready.delete(key);
+          working.add(key);
+        };
+        const finish = (key: string): void => {
+          queue.done(key);
+          working.delete(key);
+          const priority = dirty.get(key);
+          dirty.delete(key);
+          if (priority !== undefined) ready.set(key, priority);
+        };
+        for (const move of moves) {
+          if ('add' in move) {
+            const set = working.has(move.add) ? dirty : ready;
+            set.set(move.add, Math.max(move.priority, set.get(move.add) ?? move.priority));
+            queue.add(move.add, { priority: move.priority });
+          } else if ('finish' in move) {
+            const key = [...working][move.finish];
+            if (key !== undefined) finish(key);
+          } else {
+            await take();
+          }
+          expect(queue.length).to.equal(ready.size);
+        }
+        while (ready.size + working.size > 0) {
+          for (const key of [...working]) finish(key);
+          await take();
+        }
+        expect(queue.length).to.equal(0);
       }),
     );
   });
