@@ -66,42 +66,54 @@ const LONGEST_SCHEDULE = 512;
 const LAST_USED_STEP_MS = 3_600_000;
 const DEADLINE_STEP_MS = 600_000;
 
-export function recordOf(workspace: Workspace): WorkspaceRecord {
+/** Gives the copy to keep of a text that many records hold. */
+export type Shared = (text: string) => string;
+
+const asItIs: Shared = (text) => text;
+
+/** @param shared for records that are kept in great number. */
+export function recordOf(workspace: Workspace, shared = asItIs): WorkspaceRecord {
+  const lastUsedAt = coarse(workspace.last_used_at, LAST_USED_STEP_MS);
   return {
     id: workspace.id,
     name: workspace.name,
-    ownerID: workspace.owner_id,
-    ownerName: workspace.owner_name,
-    organizationName: workspace.organization_name,
-    templateID: workspace.template_id,
-    templateName: workspace.template_name,
-    templateActiveVersionID: workspace.template_active_version_id ?? '',
+    ownerID: shared(workspace.owner_id),
+    ownerName: shared(workspace.owner_name),
+    organizationName: shared(workspace.organization_name),
+    templateID: shared(workspace.template_id),
+    templateName: shared(workspace.template_name),
+    templateActiveVersionID: shared(workspace.template_active_version_id ?? ''),
     isPrebuild: workspace.is_prebuild === true || workspace.owner_id === PREBUILDS_USER,
     outdated: workspace.outdated ?? false,
     healthy: workspace.health?.healthy ?? true,
     ttlMillis: workspace.ttl_ms ?? 0,
-    autostartSchedule: cut(workspace.autostart_schedule ?? '', LONGEST_SCHEDULE),
+    autostartSchedule: shared(cut(workspace.autostart_schedule ?? '', LONGEST_SCHEDULE)),
     automaticUpdates: workspace.automatic_updates === 'always' ? 'Always' : 'Never',
-    lastUsedAt: coarse(workspace.last_used_at, LAST_USED_STEP_MS),
+    lastUsedAt: lastUsedAt && shared(lastUsedAt),
     dormantAt: whole(workspace.dormant_at),
     deletingAt: whole(workspace.deleting_at),
-    agents: agentsOf(workspace.latest_build),
-    build: buildRecordOf(workspace.latest_build),
+    agents: agentsOf(workspace.latest_build, shared),
+    build: buildRecordOf(workspace.latest_build, shared),
   };
 }
 
-export function buildRecordOf(build: WorkspaceBuild): BuildRecord {
+/** The name of the object that stands for a workspace. */
+export function objectNameOf({ organizationName, ownerName, name }: WorkspaceRecord): string {
+  return `${organizationName}.${ownerName}.${name}`.toLowerCase();
+}
+
+export function buildRecordOf(build: WorkspaceBuild, shared = asItIs): BuildRecord {
   const error = build.job.error === undefined ? '' : cleanText(build.job.error, LONGEST_ERROR);
   return {
     id: build.id,
     number: build.build_number,
-    transition: build.transition,
-    status: build.status,
-    jobStatus: build.job.status,
-    reason: build.reason ?? '',
-    initiatorID: build.initiator_id ?? '',
-    templateVersionID: build.template_version_id,
-    templateVersionName: build.template_version_name ?? '',
+    transition: shared(build.transition),
+    status: shared(build.status),
+    jobStatus: shared(build.job.status),
+    reason: shared(build.reason ?? ''),
+    initiatorID: shared(build.initiator_id ?? ''),
+    templateVersionID: shared(build.template_version_id),
+    templateVersionName: shared(build.template_version_name ?? ''),
     createdAt: build.created_at,
     startedAt: whole(build.job.started_at),
     completedAt: whole(build.job.completed_at),
@@ -112,15 +124,15 @@ export function buildRecordOf(build: WorkspaceBuild): BuildRecord {
 }
 
 /** The agents by name; those that run inside another one are that one's matter. */
-function agentsOf(build: WorkspaceBuild): readonly AgentRecord[] {
+function agentsOf(build: WorkspaceBuild, shared: Shared): readonly AgentRecord[] {
   return (
     build.resources
       .flatMap((resource) => resource.agents)
       .filter((agent) => agent.parent_id === undefined)
       .map((agent) => ({
-        name: cut(agent.name, 64),
-        status: cut(agent.status, 32),
-        lifecycle: agent.lifecycle_state === undefined ? undefined : cut(agent.lifecycle_state, 32),
+        name: shared(cut(agent.name, 64)),
+        status: shared(cut(agent.status, 32)),
+        lifecycle: agent.lifecycle_state === undefined ? undefined : shared(cut(agent.lifecycle_state, 32)),
       }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       // A status holds each name once.
@@ -141,13 +153,20 @@ function coarse(time: string | undefined, stepMs: number): string | undefined {
 }
 
 /** Whether two looks at a thing say the same, in everything that a rule or a status field depends on. */
-export function sameRecord<T extends object>(a: T, b: T): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+export function sameRecord(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const [fieldsOfA, fieldsOfB] = [a, b] as readonly Readonly<Record<string, unknown>>[];
+  for (const key in fieldsOfA) if (!sameRecord(fieldsOfA[key], fieldsOfB?.[key])) return false;
+  // What only the other one has counts, unless it is not there either.
+  for (const key in fieldsOfB)
+    if (fieldsOfA?.[key] === undefined && fieldsOfB[key] !== undefined) return false;
+  return true;
 }
 
 /** Whether a build is still under way. Coder accepts no other one before it ends. */
-export function isActive(build: BuildRecord): boolean {
-  return build.jobStatus === 'pending' || build.jobStatus === 'running' || build.jobStatus === 'canceling';
+export function isActive({ jobStatus }: Pick<BuildRecord, 'jobStatus'>): boolean {
+  return jobStatus === 'pending' || jobStatus === 'running' || jobStatus === 'canceling';
 }
 
 /** Whether a build failed because its owner may use no more: Coder's policy, which nobody mends by trying again. */

@@ -462,6 +462,22 @@ describe('CoderClient', () => {
     expect(result).to.deep.equal({ count: 3, skipped: 1 });
   });
 
+  it('lets others have their turn while a long list arrives, also when all of it is there at once', async () => {
+    const rows = Array.from({ length: 3_000 }, () => workspaceAnswer({ extra: 'x'.repeat(2_000) }));
+    answers = { 'GET /workspaces': { workspaces: rows, count: rows.length } };
+    let [atOnce, most, goesOn] = [0, 0, true];
+    const turn = (): void => {
+      most = Math.max(most, atOnce);
+      atOnce = 0;
+      if (goesOn) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await client.eachWorkspace(() => atOnce++);
+    goesOn = false;
+    turn();
+    expect(most, 'in one turn of the event loop').to.be.within(1, 40);
+  });
+
   it('does not take for a list what holds no rows, or is not whole', async () => {
     for (const answer of [{ count: 0 }, { workspaces: null, count: 0 }, {}]) {
       answers = { 'GET /workspaces': answer };

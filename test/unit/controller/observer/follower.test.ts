@@ -145,6 +145,50 @@ describe('Follower', () => {
     expect(bench.follower.size).to.equal(249);
   });
 
+  it('looks at once when that is asked for', async () => {
+    bench.coder.set('a', under('a'));
+    bench.follower.follow('a', 0);
+    await settle();
+    expect(bench.times).to.deep.equal([0]);
+  });
+
+  it('takes an answer to what was asked for after it was told to follow, also at the same moment', async () => {
+    bench.coder.set('a', ended('a'));
+    bench.follower.follow('a', 0);
+    await bench.clock.advance(10_000);
+    expect(bench.asked).to.have.length(1);
+    expect(bench.follower.size).to.equal(0);
+  });
+
+  it('reads many together also when they were not begun together', async () => {
+    for (let i = 0; i < 100; i++) {
+      bench.follow(`w-${i}`);
+      await bench.clock.advance(10);
+    }
+    await bench.clock.advance(3_000);
+    bench.asked.length = 0;
+    await bench.clock.advance(10_000);
+    expect(bench.asked.length).to.be.at.most(45);
+    const reads = bench.asked.reduce((sum, a) => sum + a.ids.length, 0);
+    expect(reads, 'each about once a second').to.be.within(900, 1_500);
+  });
+
+  it('asks no more than Coder takes, however many are under way', async () => {
+    for (let i = 0; i < 5_000; i++) bench.follow(`w-${i}`);
+    await bench.clock.advance(60_000);
+    bench.asked.length = 0;
+    await bench.clock.advance(60_000);
+    expect(bench.asked.length).to.be.within(250, 350);
+    expect(new Set(bench.asked.flatMap((a) => a.ids)).size, 'and leaves none out').to.equal(5_000);
+  });
+
+  it('takes a hundred and fifty thousand at once', async () => {
+    for (let i = 0; i < 150_000; i++) bench.follower.follow(`w-${i}`);
+    await bench.clock.advance(250);
+    expect(bench.asked).to.have.length(1_500);
+    expect(bench.follower.size, 'none of them is there').to.equal(0);
+  });
+
   it('goes on after failures, more and more seldom', async () => {
     bench.follow('a');
     bench.fails = new Error('no answer');

@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import { hasFailed, isActive, recordOf } from '../../../../src/controller/observer/record.ts';
+import {
+  hasFailed,
+  isActive,
+  objectNameOf,
+  recordOf,
+  sameRecord,
+} from '../../../../src/controller/observer/record.ts';
 import { readWorkspace } from '../../../../src/coder/readers.ts';
 import { readAnswer } from '../../../../src/coder/validate.ts';
 import { templateRecordOf, versionRecordOf } from '../../../../src/controller/template/records.ts';
@@ -36,6 +42,54 @@ describe('recordOf', () => {
     const { error = '' } = recorded({ latest_build: buildAnswer({ job }) }).build;
     expect(error.startsWith('Error: xxx')).to.equal(true);
     expect(Buffer.byteLength(error)).to.be.at.most(1_000);
+  });
+});
+
+describe('objectNameOf', () => {
+  it('is made of organization, owner and workspace, in lower case', () => {
+    expect(objectNameOf(recorded({ organization_name: 'Acme', owner_name: 'Ann', name: 'Dev' }))).to.equal(
+      'acme.ann.dev',
+    );
+  });
+});
+
+describe('sameRecord', () => {
+  const a = { text: 'x', list: [{ n: 1 }, { n: 2 }], none: undefined, deep: { yes: true, zero: 0 } };
+  const copy = (): typeof a => structuredClone(a);
+
+  it('is so for what says the same, also where one leaves out what the other has as undefined', () => {
+    expect(sameRecord(a, copy())).to.equal(true);
+    const without: Partial<typeof a> = copy();
+    delete without.none;
+    expect(sameRecord(a, without)).to.equal(true);
+    expect(sameRecord(without, a)).to.equal(true);
+  });
+
+  const differing: readonly [string, object][] = [
+    ['a text', { ...copy(), text: 'y' }],
+    ['a longer list', { ...copy(), list: [{ n: 1 }, { n: 2 }, { n: 3 }] }],
+    ['a shorter list', { ...copy(), list: [{ n: 1 }] }],
+    ['an entry of a list', { ...copy(), list: [{ n: 1 }, { n: 3 }] }],
+    ['a nested field', { ...copy(), deep: { yes: false, zero: 0 } }],
+    ['a field that one has only', { ...copy(), more: false }],
+    ['a field that is something else', { ...copy(), deep: null }],
+    ['nothing where there was a list', { ...copy(), list: undefined }],
+  ];
+  for (const [what, other] of differing) {
+    it(`is not so for ${what}`, () => {
+      expect([sameRecord(a, other), sameRecord(other, a)]).to.deep.equal([false, false]);
+    });
+  }
+
+  it('sees every field of a workspace', () => {
+    const record = recorded({});
+    const others = [
+      recorded({ name: 'other' }),
+      recorded({ ttl_ms: 1 }),
+      recorded({ latest_build: buildAnswer({ build_number: 9 }) }),
+    ];
+    for (const other of others) expect(sameRecord(record, other)).to.equal(false);
+    expect(sameRecord(record, recorded({}))).to.equal(true);
   });
 });
 
