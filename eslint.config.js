@@ -1,7 +1,7 @@
 import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/** Imports point one way: base ← telemetry ← api ← coder, kube ← controller, apiserver ← main. */
+/** Imports point one way: base ← telemetry ← api ← coder, kube ← controller, apiserver, export ← main. */
 const mayImport = {
   base: [],
   api: ['base'],
@@ -10,6 +10,7 @@ const mayImport = {
   kube: ['base', 'api', 'telemetry'],
   controller: ['base', 'api', 'telemetry', 'coder', 'kube'],
   apiserver: ['base', 'api', 'telemetry', 'kube'],
+  export: ['base', 'api', 'telemetry', 'coder'],
 };
 const folders = Object.keys(mayImport);
 

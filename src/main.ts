@@ -1,8 +1,17 @@
 import { systemClock } from './base/clock.ts';
 import { errorText } from './base/errors.ts';
 import { USER_AGENT } from './base/version.ts';
-import { controllerHelp, parseControllerConfig, UsageError, type ControllerConfig } from './config.ts';
+import {
+  controllerHelp,
+  exportHelp,
+  parseControllerConfig,
+  parseExportConfig,
+  UsageError,
+  type ControllerConfig,
+  type ExportConfig,
+} from './config.ts';
 import { runOperator } from './controller/run.ts';
+import { runExport } from './export/run.ts';
 import { KubeClient } from './kube/client.ts';
 import { openConnection, type KubeConnection } from './kube/connection.ts';
 import { createLogger } from './telemetry/logger.ts';
@@ -13,9 +22,10 @@ const HELP = `Usage: coder-operator <command> [flags]
 
 Commands:
   controller    drive Coder from CoderControlPlane, CoderTemplate and CoderWorkspace objects
+  export        print manifests for what a Coder server holds
 
 Flags of a command: coder-operator <command> --help
-Exit codes: 0 ended as asked, 1 failed, 2 wrong usage
+Exit codes: 0 ended as asked, 1 failed, 2 wrong usage, 3 not everything could be exported
 `;
 
 /** @returns the exit code. */
@@ -24,6 +34,12 @@ async function main(args: readonly string[]): Promise<number> {
   if (command === undefined || command === '--help' || command === 'help') {
     process.stdout.write(HELP);
     return command === undefined ? 2 : 0;
+  }
+  if (command === 'export') {
+    const config = parseExportConfig(rest, process.env);
+    if (config !== 'help') return exportFrom(config);
+    process.stdout.write(exportHelp());
+    return 0;
   }
   if (command !== 'controller') throw new UsageError(`There is no command "${command}"`);
   const config = parseControllerConfig(rest, process.env);
@@ -93,6 +109,15 @@ async function controller(config: ControllerConfig): Promise<number> {
     await health.close();
     await logger.close();
   }
+}
+
+async function exportFrom(config: ExportConfig): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  }
+  const { stdout, stderr } = process;
+  return runExport(config, { clock: systemClock, stdout, stderr, signal: stop.signal });
 }
 
 /** What is counted, as hooks: no part of the program knows the metrics library but this one. */
