@@ -22,8 +22,8 @@ spec:
       }
 `;
 
-export function workspaceName(owner: string): string {
-  return `coder.${owner}.dev`;
+export function workspaceName(owner: string, workspace = 'dev'): string {
+  return `coder.${owner}.${workspace}`;
 }
 
 export function workspace(owner: string): string {

@@ -115,19 +115,46 @@ export async function tour({ stack, narrator, signal }: TourOptions): Promise<vo
   const left = await statusInCoder(stack, owner);
   if (left !== 'not there') throw new TourError(`Coder still has the workspace: it is ${left}`);
   narrator.say(`Coder itself says: ${owner}/dev is ${left}.`);
+
+  narrator.chapter('What somebody makes in Coder shows up by itself');
+  narrator.say(`Somebody makes the workspace ${owner}/byhand in Coder. Nobody applies anything.`);
+  await makeInCoder(stack, owner);
+  await watch('coderworkspaces', /byhand\s+running\s+True\s+Mirrored/);
+  narrator.say('Wish something of it, and it is managed from then on.');
+  const mirror = workspaceName(owner, 'byhand');
+  await kubectl('-n', namespace, 'patch', 'cws', mirror, '--type=merge', '-p', '{"spec":{"running":false}}');
+  await watch('coderworkspaces', /byhand\s+false\s+stopped\s+True\s+Stopped/);
 }
 
 /** What Coder says of the tour's workspace, asked of Coder and not of the operator. */
 async function statusInCoder(stack: Stack, owner: string): Promise<string> {
-  const { coder } = stack;
-  const response = await fetch(`${coder.url}/api/v2/users/${owner}/workspace/dev`, {
-    headers: { 'coder-session-token': coder.adminToken },
-  });
+  const response = await askCoder(stack, `users/${owner}/workspace/dev`);
   if (response.status === 404) return 'not there';
-  if (!response.ok)
-    throw new TourError(`Coder answered ${response.status} when it was asked for the workspace`);
-  const workspace = (await response.json()) as { readonly latest_build: { readonly status: string } };
+  const workspace = (await answerOf(response)) as { readonly latest_build: { readonly status: string } };
   return workspace.latest_build.status;
+}
+
+/** A workspace of the tour's template, made as a person makes one in the dashboard. */
+async function makeInCoder(stack: Stack, owner: string): Promise<void> {
+  const path = 'organizations/coder/templates/hello';
+  const { id } = (await answerOf(await askCoder(stack, path))) as { readonly id: string };
+  await answerOf(
+    await askCoder(stack, `users/${owner}/workspaces`, {
+      method: 'POST',
+      body: JSON.stringify({ name: 'byhand', template_id: id }),
+    }),
+  );
+}
+
+async function askCoder({ coder }: Stack, path: string, options: RequestInit = {}): Promise<Response> {
+  const headers = { 'coder-session-token': coder.adminToken };
+  return fetch(`${coder.url}/api/v2/${path}`, { ...options, headers });
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  if (!response.ok)
+    throw new TourError(`Coder answered ${response.status} to ${new URL(response.url).pathname}`);
+  return response.json();
 }
 
 function shellWord(word: string): string {

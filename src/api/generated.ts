@@ -18,6 +18,15 @@ export interface CoderControlPlaneSpec {
         readonly owners?: readonly string[] | undefined;
       }
     | undefined;
+  /** Whether what exists in Coder within the scope, and that no object of yours stands for, is shown by objects of the operator's own, labelled coder.com/mirror=true. */
+  readonly mirror?:
+    | {
+        /** Left out, it is Observe. */
+        readonly workspaces?: 'Observe' | 'Disabled' | undefined;
+        /** Left out, it is Observe. */
+        readonly templates?: 'Observe' | 'Disabled' | undefined;
+      }
+    | undefined;
   /** Whether deletionPolicy Delete counts for workspaces and templates that the operator did not create. Left out, it is Deny: those are kept. */
   readonly adoptedDeletion?: 'Deny' | 'Allow' | undefined;
   /** Requests to Coder a minute in the long run, those by which it is looked at in a fixed rhythm not counted. Left out, it is 240. */
@@ -56,6 +65,10 @@ export interface CoderControlPlaneStatus {
         readonly workspaces: number;
         /** Templates. */
         readonly templates: number;
+        /** Those of both that are shown by an object of the operator's own. */
+        readonly mirrored?: number | undefined;
+        /** Those of both that can be shown by none, since their name is taken by an object of yours for another one or is none that an object can have. An event names them. */
+        readonly unmirrored?: number | undefined;
       }
     | undefined;
   /** Deletions that were asked for until then are not held back by their number. */
@@ -229,8 +242,8 @@ export interface CoderTemplateStatus {
   readonly organizationName?: string | undefined;
   /** Name of the template in Coder. */
   readonly templateName?: string | undefined;
-  /** Whether the operator created the template or found it. */
-  readonly origin?: 'Created' | 'Adopted' | undefined;
+  /** Whether the operator created the template or found it. Mirrored means that it found it and that nobody has wished anything of it; setting any field of spec makes it Adopted. */
+  readonly origin?: 'Created' | 'Adopted' | 'Mirrored' | undefined;
   /** The template's page in Coder. */
   readonly url?: string | undefined;
   /** The version that new workspaces get. */
@@ -521,8 +534,8 @@ export interface CoderWorkspaceStatus {
   readonly templateName?: string | undefined;
   /** Name of the workspace in Coder. */
   readonly workspaceName?: string | undefined;
-  /** Whether the operator created the workspace or found it. */
-  readonly origin?: 'Created' | 'Adopted' | undefined;
+  /** Whether the operator created the workspace or found it. Mirrored means that it found it and that nobody has wished anything of it; setting any field of spec makes it Adopted. */
+  readonly origin?: 'Created' | 'Adopted' | 'Mirrored' | undefined;
   /** The workspace's page in Coder. */
   readonly url?: string | undefined;
   /** Whether Coder has it running now. */

@@ -59,6 +59,7 @@ export const readyReasons = [
   'Running',
   'Stopped',
   'PowerNotManaged',
+  'Mirrored',
   'WaitingForPromotion',
   'YieldedToCoder',
   'SyncSucceeded',

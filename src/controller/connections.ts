@@ -49,6 +49,8 @@ export interface ConnectionsOptions {
   readonly onChange: (namespace: string) => void;
   /** Told when everything in a namespace's Coder was looked at for the first time. */
   readonly onFirstLook: (namespace: string) => void;
+  /** Told after each look at all of one kind in a namespace's Coder, the first one too. */
+  readonly onLook: (namespace: string, what: 'workspaces' | 'templates') => void;
   /** Told when a call failed in a way that is the connection's fault: the control plane has to be looked at. */
   readonly onSuspicion: (namespace: string, controlPlane: string) => void;
   readonly onWorkspace: (namespace: string, workspaceID: string) => void;
@@ -179,7 +181,7 @@ export class Connections {
   }
 
   #observe(namespace: string, controlPlane: string, connection: NewConnection): Observed {
-    const { clock, logger, signal, onWorkspace, onTemplate, onFirstLook, onSlot } = this.#options;
+    const { clock, logger, signal, onWorkspace, onTemplate, onFirstLook, onLook, onSlot } = this.#options;
     const { client, fact, pollIntervalMs, maxConcurrentBuilds } = connection;
     const stop = new AbortController();
     const slots = new BuildSlots({
@@ -200,6 +202,9 @@ export class Connections {
         slots.open();
         onFirstLook(namespace);
       },
+      onLook: (what) => onLook(namespace, what),
+      // As the control plane says now: a change of its scope does not begin a new connection.
+      organizations: () => (this.live(namespace)?.fact ?? fact).scope.organizations,
       onError: (error) => this.suspect(namespace, error),
     });
     observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {

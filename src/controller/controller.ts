@@ -8,12 +8,14 @@ import {
   type CoderWorkspace,
 } from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
+import { isMirror } from '../api/mirrors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { CoderClientOptions } from '../coder/client.ts';
+import type { CoderClient, CoderClientOptions } from '../coder/client.ts';
 import { download } from '../coder/download.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import { isNotFound } from '../kube/errors.ts';
 import { objectKey } from '../kube/objects.ts';
 import { runWorkers, type HandlerResult, type WorkResult } from '../kube/workers.ts';
 import { priorities, type WorkQueue } from '../kube/workqueue.ts';
@@ -23,8 +25,11 @@ import { Connections } from './connections.ts';
 import { ConfigMaps } from './configmaps.ts';
 import { RememberingWriter, type Context } from './context.ts';
 import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
+import { jobFeedRemarks } from './controlplane/remarks.ts';
 import { Deletions } from './deletions.ts';
 import { FluxSources } from './flux.ts';
+import { AllMirrors } from './mirror/mirrors.ts';
+import { objectNameOf } from './observer/record.ts';
 import { readSecret } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { Rest } from './step.ts';
@@ -41,6 +46,8 @@ export interface ControllerOptions {
   readonly queue: WorkQueue;
   readonly events: EventRecorder;
   readonly coder: Pick<CoderClientOptions, 'policy' | 'timeoutMs' | 'onRequest' | 'userAgent'>;
+  /** Makes a Coder client. Default: a real one. */
+  readonly makeClient?: (options: CoderClientOptions) => CoderClient;
   readonly settings: Settings;
   /** Objects that are worked on at the same time. */
   readonly workers: number;
@@ -73,6 +80,15 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     queue,
     stores,
     isOwnWrite: (resource, object) => writer.isOwnWrite(resource, object),
+    afterWrite: (resource, object, then) => writer.afterWrite(resource, object, then),
+    mirrors: {
+      get workspaces() {
+        return mirrors.workspaces;
+      },
+      get templates() {
+        return mirrors.templates;
+      },
+    },
   });
   const connections = new Connections({
     clock,
@@ -83,8 +99,12 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     onChange: (namespace) =>
       wakeups.connectionChanged(namespace, connections.live(namespace)?.observer.hasLooked ?? true),
     onFirstLook: (namespace) => wakeups.firstLook(namespace),
+    onLook: (namespace, what) => mirrors.looked(namespace, what),
     onSuspicion: (namespace, name) => wakeups.add(controlPlanes, `${namespace}/${name}`, priorities.change),
-    onWorkspace: (namespace, id) => wakeups.workspaceChanged(namespace, id),
+    onWorkspace: (namespace, id) => {
+      const record = connections.live(namespace)?.observer.workspaces.get(id);
+      wakeups.workspaceChanged(namespace, id, record === undefined ? undefined : objectNameOf(record));
+    },
     onTemplate: (namespace, id) =>
       wakeups.templateChanged(namespace, id, connections.live(namespace)?.observer.template(id)),
     onSlot: (_, key) => wakeups.add(workspaces, key, priorities.change),
@@ -153,9 +173,16 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   const controlPlaneReconciler = new ControlPlaneReconciler({
     context,
     coder: options.coder,
+    ...(options.makeClient === undefined ? {} : { makeClient: options.makeClient }),
     isThere: (object) => stores.controlPlanes.get(objectKey(object))?.metadata.uid === object.metadata.uid,
     olderOne: (object) => olderControlPlane(stores, object),
     held: (namespace) => held(stores, namespace),
+    mirrored: (namespace) => mirrors.counts(namespace),
+    remarks: (object) => {
+      const { namespace = '' } = object.metadata;
+      const feed = connections.live(namespace)?.observer.jobFeed.state ?? 'unknown';
+      return [...mirrors.remarks(namespace), ...jobFeedRemarks(feed, object)];
+    },
   });
   const templateReconciler = new TemplateReconciler({
     context,
@@ -166,6 +193,16 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     context,
     claimedBy: (object, id) => olderClaim(object, stores.workspaces.byIndex('id', id)),
     isClaimedByAnother: (object, id) => isClaimedByAnother(object, stores.workspaces.byIndex('id', id)),
+  });
+  const mirrors = new AllMirrors({
+    context,
+    queue,
+    stores,
+    controlPlaneOf: (namespace) => oldestControlPlane(stores, namespace),
+    show: {
+      workspaces: (object, isUnseen) => workspaceReconciler.reconcile(object, isUnseen),
+      templates: (object, isUnseen) => templateReconciler.reconcile(object, isUnseen),
+    },
   });
 
   const unsubscribe = [
@@ -210,12 +247,20 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   function forgetControlPlane(object: CoderControlPlane): void {
     forget(controlPlanes, object, () => undefined);
     const others = stores.controlPlanes.byIndex('namespace', object.metadata.namespace ?? '');
-    if (others.length === 0) controlPlaneReconciler.forget(object);
+    if (others.length > 0) return;
+    controlPlaneReconciler.forget(object);
+    mirrors.forget(object.metadata.namespace ?? '');
   }
 
   async function reconcile(key: string): Promise<HandlerResult | undefined> {
     const { kind, objectKey: name } = parseKey(key);
-    return asResult(await pass(kind, name));
+    try {
+      return asResult(await pass(kind, name));
+    } catch (error) {
+      // The object was deleted meanwhile, as the watch is about to tell.
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
   }
 
   async function pass(kind: string, name: string): Promise<Rest | undefined> {
@@ -226,12 +271,18 @@ export async function runController(options: ControllerOptions, signal: AbortSig
       }
       case templates.kind: {
         const object = stores.templates.get(name);
-        return object === undefined ? undefined : templateReconciler.reconcile(object);
+        if (object === undefined) return undefined;
+        if (isMirror(object)) return mirrors.templates.reconcile(object);
+        return templateReconciler.reconcile(await mirrors.templates.giveUp(object));
       }
-      default: {
+      case workspaces.kind: {
         const object = stores.workspaces.get(name);
-        return object === undefined ? undefined : workspaceReconciler.reconcile(object);
+        if (object === undefined) return undefined;
+        if (isMirror(object)) return mirrors.workspaces.reconcile(object);
+        return workspaceReconciler.reconcile(await mirrors.workspaces.giveUp(object));
       }
+      default:
+        return mirrors.appear(kind, name);
     }
   }
 

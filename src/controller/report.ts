@@ -226,6 +226,16 @@ export function absent<Status extends CommonStatus & { readonly id?: string | un
   return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, untilWoken);
 }
 
+/** What a mirror shows is not there, and nobody knows whether it is gone: one that is known to be is removed. */
+export function absentMirror<Status extends CommonStatus & { readonly id?: string | undefined }>(
+  input: CommonInput<CommonStatus>,
+  status: Status,
+  thing: 'template' | 'workspace',
+): ReportStep<Status> {
+  const message = `Coder does not show the ${thing} ${status.id ?? ''}: it is gone, or the operator may not see it any more. Its mirror stays until it is certain that it is gone`;
+  return reconciling(input, status, { reason: 'NotVisibleInCoder', message }, untilWoken);
+}
+
 /** A Warning, once for a spec, that its `deletionPolicy: Delete` does not count. */
 export function overruledWarning(
   input: CommonInput<CommonStatus>,

@@ -17,6 +17,7 @@ import { readDefinition } from './context.ts';
 import { runController } from './controller.ts';
 import type { Settings } from './settings.ts';
 import { createStores, type Stores } from './stores.ts';
+import { namespaceOf } from './wakeups.ts';
 
 export interface RunOptions {
   readonly kube: KubeClient;
@@ -99,6 +100,9 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
           epoch,
           queue: new WorkQueue({
             clock,
+            // A Coder whose answers hang must not hold up the objects of another one.
+            groupOf: namespaceOf,
+            maxPerGroup: mostPerNamespace(options.workers),
             ...(options.queueMetrics === undefined ? {} : { metrics: options.queueMetrics }),
           }),
           coder: {
@@ -135,6 +139,11 @@ async function checkDefinitions(kube: KubeClient): Promise<void> {
       );
     }
   }
+}
+
+/** Some workers are left to others, unless there are too few for that. */
+function mostPerNamespace(workers: number): number {
+  return Math.max(1, workers - Math.ceil(workers / 5));
 }
 
 async function reflect(stores: Stores, options: RunOptions, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,9 @@ import {
   type CoderTemplate,
   type CoderWorkspace,
 } from '../api/kinds.ts';
+import { findCondition } from '../api/conditions.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
+import { isMirror } from '../api/mirrors.ts';
 import type { Logger } from '../base/logger.ts';
 import { Store } from '../kube/store.ts';
 import { contentConfigMaps, contentSources } from './template/content.ts';
@@ -28,6 +30,20 @@ export function createStores(logger: Logger): Stores {
     object.status?.id === undefined ? [] : [object.status.id];
   const deleting = (object: KubeObject): readonly string[] =>
     object.metadata.deletionTimestamp === undefined ? [] : namespace(object);
+  const mirror = (object: CoderTemplate | CoderWorkspace): readonly string[] =>
+    isMirror(object) ? namespace(object) : [];
+  const stalled = ({ status }: CoderTemplate | CoderWorkspace): readonly string[] => {
+    const reason = findCondition(status?.conditions, 'Stalled')?.reason;
+    return reason === undefined ? [] : [reason];
+  };
+  /** The template, as its object is called, without which a workspace cannot go on. */
+  const awaits = ({ metadata, spec, status }: CoderWorkspace): readonly string[] => {
+    if (status?.id !== undefined && status.failures === undefined) return [];
+    const [organization = ''] = metadata.name.split('.');
+    return spec.templateName === undefined
+      ? []
+      : [`${metadata.namespace ?? ''}/${organization}.${spec.templateName}`];
+  };
   const configMap = ({ metadata, spec }: CoderWorkspace): readonly string[] =>
     referredConfigMaps(spec.parameters).map((name) => `${metadata.namespace ?? ''}/${name}`);
   const contentConfigMap = ({ metadata, spec }: CoderTemplate): readonly string[] =>
@@ -38,9 +54,12 @@ export function createStores(logger: Logger): Stores {
     controlPlanes: new Store<CoderControlPlane>({ logger, indexers: { namespace } }),
     templates: new Store<CoderTemplate>({
       logger,
-      indexers: { namespace, id, configMap: contentConfigMap, source },
+      indexers: { namespace, id, mirror, deleting, stalled, configMap: contentConfigMap, source },
     }),
-    workspaces: new Store<CoderWorkspace>({ logger, indexers: { namespace, id, deleting, configMap } }),
+    workspaces: new Store<CoderWorkspace>({
+      logger,
+      indexers: { namespace, id, mirror, deleting, stalled, awaits, configMap },
+    }),
   };
   return {
     ...stores,

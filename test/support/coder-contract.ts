@@ -1,4 +1,5 @@
 import { automationContract } from './coder/contract-automation.ts';
+import { changesContract } from './coder/contract-changes.ts';
 import { buildsContract } from './coder/contract-builds.ts';
 import {
   fileLimitsContract,
@@ -8,6 +9,7 @@ import {
   variablesContract,
 } from './coder/contract-content.ts';
 import { parametersContract, presetsContract } from './coder/contract-parameters.ts';
+import { sightContract } from './coder/contract-sight.ts';
 import { settingsContract } from './coder/contract-settings.ts';
 import {
   jobsContract,
@@ -58,6 +60,8 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
       parameters: parametersContract,
       presets: presetsContract,
       settings: settingsContract,
+      'workspaces and templates that others change': changesContract,
+      'what a token may see': sightContract,
       'Coder by itself': automationContract,
       'limits of files': fileLimitsContract,
     };

@@ -9,6 +9,8 @@ import type { KubeObject } from '../../src/api/meta.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import type { ConfigMap } from '../../src/controller/configmaps.ts';
 import type { ArchiveAnswer, ArchiveRequest } from '../../src/controller/archives.ts';
+import type { CallOptions } from '../../src/coder/connection.ts';
+import { CoderError } from '../../src/coder/errors.ts';
 import { Connections } from '../../src/controller/connections.ts';
 import type { Context } from '../../src/controller/context.ts';
 import type { FluxSource } from '../../src/controller/flux.ts';
@@ -86,6 +88,7 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
     this.kube = kube;
     this.#make = (context) => make(this, context);
     this.coder.sender = () => this.kube.object?.status?.pendingOperation?.id;
+    withoutJobFeed(this.coder);
     [this.connections, this.#reconciler] = this.#start();
   }
 
@@ -153,6 +156,7 @@ export class World<Spec, Status extends CoderWorkspaceStatus | CoderTemplateStat
       suspendedBySpec: () => this.suspended,
       onChange: () => undefined,
       onFirstLook: () => undefined,
+      onLook: () => undefined,
       onSuspicion: () => undefined,
       onWorkspace: () => undefined,
       onTemplate: () => undefined,
@@ -224,7 +228,25 @@ const TEMPLATE_READS = [
 /** What is read of a template from now on, by the name of the call; the observer's own looks are not among it. */
 export function templateReads(coder: SimulatedCoder): () => readonly string[] {
   const spies = TEMPLATE_READS.map((name) => ({ name, spy: sinon.spy(coder, name) }));
-  return () => spies.flatMap(({ name, spy }) => Array<string>(spy.callCount).fill(name));
+  return () =>
+    spies.flatMap(({ name, spy }) => {
+      const calls: readonly (readonly unknown[])[] = spy.args;
+      const own = calls.filter((given) => !isOfObserver(given.at(-1)));
+      return Array<string>(own.length).fill(name);
+    });
+}
+
+function isOfObserver(options: unknown): boolean {
+  return (options as CallOptions | undefined)?.counted === false;
+}
+
+/** Days pass in a test: the observer does not get the jobs to see that it would look at every two seconds. */
+function withoutJobFeed(coder: SimulatedCoder): void {
+  const provisionerJobs = coder.provisionerJobs.bind(coder);
+  coder.provisionerJobs = (organizationID, options) =>
+    isOfObserver(options)
+      ? Promise.reject(new CoderError('NotFound', 'jobs are not shown to the observer'))
+      : provisionerJobs(organizationID, options);
 }
 
 export type WorkspaceWorld = World<CoderWorkspaceSpec, CoderWorkspaceStatus>;

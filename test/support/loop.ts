@@ -33,9 +33,9 @@ import { OPERATOR, ORGANIZATION, OWNER, SimulatedCoder } from './controller-code
 import { clientOf } from './kube-server.ts';
 import { has, isReady } from './tenant.ts';
 
-/** Between two looks of the observer at everything. The least that a control plane may ask for is ten seconds. */
+/** Between two looks of the observer at everything. Otherwise it waits for five seconds at least, after one that failed. */
 const LOOK_MS = 100;
-const LEAST_POLL_MS = 10_000;
+const LEAST_POLL_MS = 5_000;
 /** A build takes at most so long, unless the builds are paused. */
 const BUILD_MS = 25;
 /** Nothing that a test waits for takes this long. */
@@ -60,6 +60,8 @@ const IMPATIENT: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms < LEAST_POLL_MS ? ms : LOOK_MS, signal),
 };
 
+const WITHOUT_MIRRORS = { workspaces: 'Disabled', templates: 'Disabled' } as const;
+
 interface KubeEvent extends KubeObject {
   readonly type: string;
   readonly reason: string;
@@ -74,6 +76,10 @@ export interface LoopOptions {
   readonly content?: VersionContent;
   /** Coder is looked at as seldom as the control plane says. Default false: about ten times a second. */
   readonly isPatient?: boolean;
+  /** What is done in Coder before anybody looks at it. */
+  readonly prepare?: (coder: SimulatedCoder) => void;
+  /** Whether what is in Coder is mirrored. Default false: only what a test applies is there. */
+  readonly mirrors?: boolean;
 }
 
 type Conditioned = CoderControlPlane | CoderTemplate | CoderWorkspace;
@@ -83,7 +89,6 @@ type Conditioned = CoderControlPlane | CoderTemplate | CoderWorkspace;
  * status it writes is held to the rules of conditions.
  */
 export class Loop {
-  readonly coder: SimulatedCoder;
   readonly server: CoderServer;
   readonly namespace = `loop-${randomBytes(4).toString('hex')}`;
   /** What the operator asked the API server, oldest first. */
@@ -108,18 +113,19 @@ export class Loop {
     this.#api = api;
     this.#clock = clock;
     this.server = server;
-    this.coder = server.coder;
   }
 
   /** Starts everything; the control plane is applied and connected. */
-  static async open({ controlPlane = {}, content = {}, isPatient = false }: LoopOptions = {}): Promise<Loop> {
+  static async open(options: LoopOptions = {}): Promise<Loop> {
+    const { controlPlane = {}, content = {}, isPatient = false, mirrors = false } = options;
     const api = await apiserver();
     await api.kubectl(['apply', '--server-side', '--force-conflicts', '-k', 'config/crds']);
     const server = await CoderServer.start(new SimulatedCoder(systemClock));
     const loop = new Loop(api, server, isPatient ? systemClock : IMPATIENT);
     server.coder.addTemplate('docker', ORGANIZATION, content);
+    options.prepare?.(server.coder);
     loop.resumeBuilds();
-    await loop.#begin(controlPlane);
+    await loop.#begin({ ...(mirrors ? {} : { mirror: WITHOUT_MIRRORS }), ...controlPlane });
     return loop;
   }
 
@@ -127,8 +133,43 @@ export class Loop {
     return this.#api.client;
   }
 
+  /** The one that answers now. */
+  get coder(): SimulatedCoder {
+    return this.server.coder;
+  }
+
   get controlPlane(): CoderControlPlane | undefined {
     return this.#controlPlanes.get(`${this.namespace}/coder`);
+  }
+
+  /** Every workspace of the namespace, as the watch last showed it. */
+  get workspaces(): readonly CoderWorkspace[] {
+    return this.#workspaces.list().filter((o) => o.metadata.namespace === this.namespace);
+  }
+
+  get templates(): readonly CoderTemplate[] {
+    return this.#templates.list().filter((o) => o.metadata.namespace === this.namespace);
+  }
+
+  /** Runs kubectl in the namespace; answers what it printed. */
+  kubectl(args: readonly string[], manifest?: object): Promise<string> {
+    const input = manifest === undefined ? undefined : JSON.stringify(manifest);
+    return this.#api.kubectl(['-n', this.namespace, ...args], input);
+  }
+
+  /** Waits until the whole list was asked for so many times more, and was answered but for the last. */
+  async looks(count: number): Promise<void> {
+    const before = this.#lists;
+    await this.until(
+      () => this.#lists,
+      (lists) => lists > before + count,
+    );
+  }
+
+  get #lists(): number {
+    const isList = ({ path, query }: SeenRequest): boolean =>
+      path.endsWith('/api/v2/workspaces') && (query.get('q') ?? '') === '';
+    return this.server.requests.filter(isList).length;
   }
 
   /** From now on builds go on until a test ends them. */

@@ -121,10 +121,12 @@ export class Tenant {
     };
   }
 
+  /** Without mirrors, unless a test asks for them: all tests share one Coder. */
   controlPlane(spec: object = {}): object {
     return object('CoderControlPlane', 'coder', {
       credentialsSecretRef: { name: 'coder' },
       pollInterval: '10s',
+      mirror: { workspaces: 'Disabled', templates: 'Disabled' },
       ...spec,
     });
   }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CoderControlPlaneStatus } from '../../api/generated.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Scope } from '../facts.ts';
+import { scopeMatcher } from '../scope.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import type { TemplateRecord } from '../template/input.ts';
 
@@ -15,21 +16,11 @@ export interface Everything {
 
 /** How much of it may be managed. Prebuilds are nobody's workspaces yet, and templates have no owner to be in scope. */
 export function countsWithin(scope: Scope, { workspaces, templates }: Everything): Counts {
-  const isOrganization = matcher(scope.organizations);
-  const isOwner = matcher(scope.owners);
+  const isIn = scopeMatcher(scope);
   const counts = { workspaces: 0, templates: 0 };
-  for (const { organizationName, ownerName, isPrebuild } of workspaces) {
-    if (!isPrebuild && isOrganization(organizationName) && isOwner(ownerName)) counts.workspaces++;
-  }
-  for (const { organizationName } of templates) if (isOrganization(organizationName)) counts.templates++;
+  for (const workspace of workspaces) if (!workspace.isPrebuild && isIn(workspace)) counts.workspaces++;
+  for (const template of templates) if (isIn(template)) counts.templates++;
   return counts;
-}
-
-function matcher(names: readonly string[]): (name: string) => boolean {
-  if (names.length === 0) return () => true;
-  // A set: there may be ten thousand workspaces and hundreds of owners.
-  const known = new Set(names.map((name) => name.toLowerCase()));
-  return (name) => known.has(name.toLowerCase());
 }
 
 interface Counted {
@@ -55,18 +46,20 @@ export class Counting {
    * What a namespace's Coder holds within the scope, as counted less than `rhythmMs` ago.
    *
    * @param everything undefined while not all of it was looked at.
+   * @param mirrored how much of it objects of the operator's own show; undefined while that is still to be found out.
    */
   count(
     namespace: string,
     scope: Scope,
     everything: Everything | undefined,
     rhythmMs: number,
+    mirrored: () => Pick<Counts, 'mirrored' | 'unmirrored'> | undefined,
   ): Counts | undefined {
     const last = this.#last.get(namespace);
     const at = this.#clock.monotonic();
     const isRecent = last !== undefined && at - last.at < rhythmMs && isDeepStrictEqual(last.scope, scope);
     if (everything === undefined || isRecent) return last?.counts;
-    const counts = countsWithin(scope, everything);
+    const counts = { ...countsWithin(scope, everything), ...mirrored() };
     this.#last.set(namespace, { scope, counts, at });
     return counts;
   }

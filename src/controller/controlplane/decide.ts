@@ -4,6 +4,7 @@ import { finalizers } from '../../api/kinds.ts';
 import { newRequest, reconciling, report, synced } from '../report.ts';
 import { after, untilWoken, type StepEvent } from '../step.ts';
 import { causeOf, failing, mismatchOf, refusing, sentence, stayingWithFormer } from './causes.ts';
+import type { Counts } from './counts.ts';
 import type { ConnectedHandshake, ControlPlaneDraft, ControlPlaneInput, ControlPlaneStep } from './input.ts';
 import { isEnding, writtenExpiry } from './token.ts';
 
@@ -76,7 +77,7 @@ export function decideControlPlane(given: ControlPlaneInput): ControlPlaneStep {
   }
   const greeting = `Connected to Coder ${handshake.version} as ${handshake.user.name}`;
   const ending = tokenEnding(input, connected, handshake);
-  const message = [greeting, input.suspended?.message, ending]
+  const message = [greeting, input.suspended?.message, ending, ...facts.remarks]
     .filter((part) => part !== undefined)
     .join('. ');
   return report(
@@ -123,8 +124,13 @@ function connectedStatus(
     deploymentID,
     user,
     tokenExpiresAt: writtenExpiry(status.tokenExpiresAt, token),
-    counts: facts.counts ?? status.counts,
+    counts: facts.counts === undefined ? status.counts : { ...mirroredIn(status), ...facts.counts },
   };
+}
+
+/** What was counted before, as long as it is not known anew: a restart must not make the counts flap. */
+function mirroredIn({ counts }: ControlPlaneDraft): Pick<Counts, 'mirrored' | 'unmirrored'> {
+  return { mirrored: counts?.mirrored, unmirrored: counts?.unmirrored };
 }
 
 /** That the token is about to end, and what to do; undefined while it is not. */

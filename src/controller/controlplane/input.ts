@@ -44,6 +44,8 @@ export interface ControlPlaneFacts {
   readonly held: { readonly count: number; readonly some: readonly string[] };
   /** When the last deletion of a workspace of the namespace that is still pending was asked for. */
   readonly lastDeletion: string | undefined;
+  /** What a person should know of how Coder is looked at, in sentences. */
+  readonly remarks: readonly string[];
   /** What Coder holds within the scope; undefined until everything was looked at. */
   readonly counts: Counts | undefined;
   readonly secret?: SecretFact;

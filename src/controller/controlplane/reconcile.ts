@@ -6,7 +6,7 @@ import { runPass } from '../pass.ts';
 import { readSecret } from '../secrets.ts';
 import { settleMs } from '../settings.ts';
 import type { Rest } from '../step.ts';
-import { Counting } from './counts.ts';
+import { Counting, type Counts } from './counts.ts';
 import { credentialsIn, forbidden, type SecretFact } from './credentials.ts';
 import { decideControlPlane } from './decide.ts';
 import { Handshakes } from './handshake.ts';
@@ -31,6 +31,10 @@ export interface ControlPlaneReconcilerOptions {
   readonly isThere: (object: CoderControlPlane) => boolean;
   /** Objects of the namespace that hold one of our finalizers. */
   readonly held: (namespace: string) => ControlPlaneFacts['held'];
+  /** How much of Coder objects of the operator's own show, and how much none can. */
+  readonly mirrored: (namespace: string) => Required<Pick<Counts, 'mirrored' | 'unmirrored'>> | undefined;
+  /** What a person should know of how Coder is looked at, in sentences. */
+  readonly remarks: (object: CoderControlPlane) => readonly string[];
 }
 
 /** Keeps the connection of a namespace: reads the Secret, makes itself known to Coder, and tells everybody else. */
@@ -70,6 +74,7 @@ export class ControlPlaneReconciler {
         held: held(namespace),
         lastDeletion: context.deletions.lastAskedFor(namespace),
         counts: this.#counts(object),
+        remarks: this.#options.remarks(object),
       },
       now: new Date(context.clock.now()),
     };
@@ -157,7 +162,10 @@ export class ControlPlaneReconciler {
   #counts({ metadata, spec }: CoderControlPlane): ControlPlaneFacts['counts'] {
     const { namespace = '' } = metadata;
     const everything = this.#options.context.connections.live(namespace)?.observer.everything;
-    return this.#counting.count(namespace, permissionsOf(spec).scope, everything, pollIntervalOf(spec));
+    const { scope } = permissionsOf(spec);
+    return this.#counting.count(namespace, scope, everything, pollIntervalOf(spec), () =>
+      this.#options.mirrored(namespace),
+    );
   }
 
   async #read(input: ControlPlaneInput, fact: ControlPlaneFactName): Promise<Partial<ControlPlaneFacts>> {

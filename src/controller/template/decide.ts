@@ -1,9 +1,11 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers, type CoderTemplate, type PendingOperation } from '../../api/kinds.ts';
+import { isMirror, isTakenOver } from '../../api/mirrors.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import {
   absent,
+  absentMirror,
   newRequest,
   overruledWarning,
   reconciling,
@@ -29,11 +31,17 @@ import { decideContent, decideVersion, withoutContent, withSource } from './vers
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideTemplate(input: TemplateInput): TemplateStep {
-  return decide({ ...input, suspended: suspensionOf(input.object.spec.suspend, input.facts.connection) });
+  const { object, facts } = input;
+  // Of a mirror nothing is wished that could be held back.
+  const suspended = isMirror(object) ? undefined : suspensionOf(object.spec.suspend, facts.connection);
+  return decide({ ...input, suspended });
 }
 
 function decide(input: TemplateInput): TemplateStep {
-  const status = input.object.status ?? {};
+  const { object } = input;
+  const status: TemplateDraft = isTakenOver(object)
+    ? { ...object.status, origin: 'Adopted' }
+    : (object.status ?? {});
   const beginning = begin(input, status, parseTemplateName, hasPendingWork(input));
   if (beginning.then === 'done') return beginning.step;
   if (beginning.then === 'delete') return decideDeletion(input, beginning.name);
@@ -253,6 +261,7 @@ function decideBound(bound: Bound): TemplateStep {
   if (sighting === undefined) return { do: 'read', fact: 'template' };
   if (sighting.seen === 'found') return decideFound(bound, sighting.value, sighting.fresh);
 
+  if (isMirror(input.object)) return absentMirror(input, status, 'template');
   const requested = newRequest(input);
   if (requested !== undefined) {
     // A person's word to create again what is not there any more.

@@ -1,4 +1,5 @@
 import { templates } from '../../api/kinds.ts';
+import { isMirror } from '../../api/mirrors.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { CoderClient } from '../../coder/client.ts';
@@ -87,7 +88,9 @@ async function readFromCoder(
       return { unattachedVersion: { version: await readUnattachedVersion(context, input, live) } };
     case 'activeVersionName': {
       const activeID = activeVersionID(input);
-      const version = await client.templateVersion(activeID, { signal });
+      // Of hundreds of mirrors each needs one: they leave the requests of a minute to what people wait for.
+      const options = isMirror(input.object) ? ({ counted: false, priority: 'low' } as const) : {};
+      const version = await client.templateVersion(activeID, { ...options, signal });
       return { activeVersionName: { id: activeID, name: version.name } };
     }
     case 'activeContent': {
@@ -274,7 +277,9 @@ async function lookByID(
   if (sighting.seen === 'found') return sighting;
   live.observer.forgetTemplate(id);
   const deleted = await live.client.deletedTemplateById(id, { signal });
-  return { seen: deleted === undefined ? 'unseen' : 'gone', fresh: true };
+  if (deleted === undefined) return { seen: 'unseen', fresh: true };
+  live.observer.templateProvenGone(id);
+  return { seen: 'gone', fresh: true };
 }
 
 async function found(read: () => Promise<TemplateVersion>): Promise<VersionRecord | undefined> {

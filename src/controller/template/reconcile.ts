@@ -33,8 +33,13 @@ export class TemplateReconciler {
     this.#pending = new PendingTimes(options.context.clock);
   }
 
-  /** One pass. @throws KubeError when our copy of the object was stale. */
-  async reconcile(object: CoderTemplate): Promise<Rest | undefined> {
+  /**
+   * One pass.
+   *
+   * @param isUnseen Coder does not show the template, as was just found out: it is not asked again.
+   * @throws KubeError when our copy of the object was stale.
+   */
+  async reconcile(object: CoderTemplate, isUnseen = false): Promise<Rest | undefined> {
     const { context, claimedBy, isClaimedByAnother } = this.#options;
     const namespace = object.metadata.namespace ?? '';
     const input: TemplateInput = {
@@ -44,6 +49,7 @@ export class TemplateReconciler {
         claimedBy: (id) => claimedBy(object, id),
         isClaimedByAnother: (id) => isClaimedByAnother(object, id),
         usersOf: (id) => context.connections.live(namespace)?.observer.usersOf(id),
+        ...(isUnseen ? { template: { seen: 'unseen', fresh: true } } : {}),
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),

@@ -1,4 +1,5 @@
 import type { Verdict } from '../../api/conditions.ts';
+import { isMirror } from '../../api/mirrors.ts';
 import { sameName } from '../../api/names.ts';
 import { newRequest, report, synced } from '../report.ts';
 import type { StepEvent } from '../step.ts';
@@ -26,7 +27,9 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
   const message = changed
     ? `${active} was made the active version in Coder, after the wished content had been`
     : content === undefined
-      ? `The active version is ${active}; its content is not managed here`
+      ? isMirror(input.object)
+        ? `The active version is ${active}. Nothing is wished of the template here: set any field of spec, and it is managed`
+        : `The active version is ${active}; its content is not managed here`
       : status.contentVersionID === undefined
         ? `The active version is ${active}; the wished content counts as brought there, since the status was lost`
         : `The wished content is active as version ${active}`;
@@ -40,11 +43,12 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
           message: `In Coder the template is now ${record.organizationName}/${record.name}`,
         }
       : undefined;
+  const reason = isMirror(input.object) ? 'Mirrored' : changed ? 'YieldedToCoder' : 'UpToDate';
   const event: StepEvent | undefined = isNew ? { type: 'Normal', reason: 'UpToDate', message } : undefined;
   return report(
     input,
     status,
-    { ready: { status: 'True', reason: changed ? 'YieldedToCoder' : 'UpToDate', message }, synced, drifted },
+    { ready: { status: 'True', reason, message }, synced, drifted },
     restWith(content),
     event,
   );

@@ -88,7 +88,8 @@ async function lookByID(
   id: string,
 ): Promise<TimedSighting<WorkspaceRecord>> {
   const sighting = await look(context, live, () => live.client.workspace(id, { signal: context.signal }));
-  if (sighting.seen !== 'found') live.observer.workspaces.forget(id);
+  if (sighting.seen === 'gone') live.observer.provenGone(id);
+  else if (sighting.seen === 'unseen') live.observer.workspaces.forget(id);
   return sighting;
 }
 

@@ -1,5 +1,6 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers } from '../../api/kinds.ts';
+import { isTakenOver } from '../../api/mirrors.ts';
 import { sameName } from '../../api/names.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
 import { overruledWarning, stalled } from '../report.ts';
@@ -23,7 +24,8 @@ export function decideFound(bound: Bound, seen: WorkspaceRecord, fresh: boolean)
   const held = metadata.finalizers?.includes(finalizers.workspace) === true;
   if (held !== (choice.policy === 'Delete')) return { do: 'finalizer', present: !held };
 
-  const isAdopted = input.object.status?.id === undefined && status.origin === 'Adopted';
+  const isNew = input.object.status?.id === undefined || isTakenOver(input.object);
+  const isAdopted = isNew && status.origin === 'Adopted';
   const overruled = overruledWarning(input, choice.overruled, 'workspace');
   const event = isAdopted ? adoption(record, overruled) : overruled;
   // Whether a wish is still open is to be told afresh at every look.

@@ -1,4 +1,5 @@
-import { absent, newRequest, reconciling, stalled, unboundStatus } from '../report.ts';
+import { isMirror } from '../../api/mirrors.ts';
+import { absent, absentMirror, newRequest, reconciling, stalled, unboundStatus } from '../report.ts';
 import { after } from '../step.ts';
 import { correctionOf, corrects, thenCorrected } from '../correction.ts';
 import { decideUnbound } from './creation.ts';
@@ -7,6 +8,8 @@ import { isAutomatic } from './status.ts';
 
 /**
  * The workspace that the object is bound to is not there.
+ *
+ * A mirror only says so: what becomes of it is the keeper's matter (mirror/decide.ts).
  *
  * | seen | a person asks | driftPolicy | who deleted it | then |
  * |---|---|---|---|---|
@@ -19,6 +22,7 @@ import { isAutomatic } from './status.ts';
 export function decideGone(bound: Bound, seen: 'gone' | 'unseen'): WorkspaceStep {
   const { input, name } = bound;
   const { spec } = input.object;
+  if (isMirror(input.object)) return absentMirror(input, bound.status, 'workspace');
   const requested = newRequest(input);
   if (requested !== undefined) {
     const again = { ...unboundStatus(bound.status), lastHandledReconcileAt: requested };

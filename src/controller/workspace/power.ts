@@ -1,5 +1,6 @@
 import type { Cause } from '../../api/conditions.ts';
 import { buildTimeoutOf } from '../../api/effective.ts';
+import { isMirror } from '../../api/mirrors.ts';
 import { nextRung } from '../ladder.ts';
 import { hasFailed, isActive, type BuildRecord, type WorkspaceRecord } from '../observer/record.ts';
 import { noted } from '../notes.ts';
@@ -94,6 +95,12 @@ function notManaged(found: Found, update: Compared): WorkspaceStep {
   if (hasFailed(build)) {
     const message = `Build ${build.number} (${build.transition}) failed${because(build)}. spec.running is left out, so the operator does not try again`;
     return say(found, status, { ready: { status: 'False', reason: 'BuildFailed', message } });
+  }
+  if (isMirror(found.input.object)) {
+    return ready({ ...found, status }, update, {
+      reason: 'Mirrored',
+      message: `The workspace is ${build.status} in Coder. Nothing is wished of it here: set any field of spec, and it is managed`,
+    });
   }
   return ready({ ...found, status }, update, {
     reason: 'PowerNotManaged',

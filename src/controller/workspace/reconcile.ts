@@ -47,11 +47,16 @@ export class WorkspaceReconciler {
     this.#pending = new PendingTimes(options.context.clock);
   }
 
-  /** One pass. @throws KubeError when our copy of the object was stale. */
-  async reconcile(object: CoderWorkspace): Promise<Rest | undefined> {
+  /**
+   * One pass.
+   *
+   * @param isUnseen Coder does not show the workspace, as was just found out: it is not asked again.
+   * @throws KubeError when our copy of the object was stale.
+   */
+  async reconcile(object: CoderWorkspace, isUnseen = false): Promise<Rest | undefined> {
     const { context } = this.#options;
     const namespace = object.metadata.namespace ?? '';
-    const input = this.#inputOf(object);
+    const input = this.#inputOf(object, isUnseen);
     if (isTooEarly(context, object) && !hasPendingWork(input)) return untilWoken;
     const slot = new Slot(context, object);
     try {
@@ -88,7 +93,7 @@ export class WorkspaceReconciler {
     this.#pending.forget(object.metadata.uid ?? '');
   }
 
-  #inputOf(object: CoderWorkspace): WorkspaceInput {
+  #inputOf(object: CoderWorkspace, isUnseen: boolean): WorkspaceInput {
     const { context, claimedBy, isClaimedByAnother } = this.#options;
     return {
       object,
@@ -100,6 +105,7 @@ export class WorkspaceReconciler {
           const answer = context.deletions.isHeld(object);
           return answer.held ? answer.pending : undefined;
         },
+        ...(isUnseen ? { workspace: { seen: 'unseen', fresh: true } } : {}),
       },
       pendingForMs: this.#pending.waitedMs(object.metadata.uid ?? '', object.status?.pendingOperation),
       now: new Date(context.clock.now()),

@@ -68,6 +68,29 @@ describe('The scripted Coder behind HTTP', () => {
     expect(first).to.deep.equal({ creatorID: OPERATOR.id, fileID: id });
   });
 
+  it('holds one answer back, which says what was true when it was asked for', async () => {
+    const template = server.coder.addTemplate();
+    const id = server.coder.addWorkspace('ann', 'dev', template)?.id ?? '';
+    const held = server.holdNextAnswer('GET', /\/workspaces\/[^/]+$/);
+    const late = connect().workspace(id);
+    await held.arrived;
+    server.coder.rename('renamed', id);
+    expect(await connect().workspace(id)).to.include({ name: 'renamed' });
+    held.release();
+    expect(await late).to.include({ name: 'dev' });
+  });
+
+  it('may be another one all of a sudden', async () => {
+    const client = connect();
+    server.coder.addTemplate();
+    expect(await client.templates()).to.have.length(1);
+    const other = new SimulatedCoder(systemClock);
+    other.deploymentID = '0d000000-0000-4000-8000-000000000002';
+    server.replaceBy(other);
+    expect((await client.buildInfo()).deployment_id).to.equal(other.deploymentID);
+    expect(await client.templates()).to.deep.equal([]);
+  });
+
   it('holds one request back until it is let in', async () => {
     const held = server.holdNext('GET', /\/users\/me$/);
     let isAnswered = false;

@@ -9,11 +9,11 @@ import type {
   Workspace,
   WorkspaceBuild,
 } from '../../../src/coder/types.ts';
-import type { BuildOrder } from './builder.ts';
-import { OWNER, PEOPLE, PREBUILDS, STRANGER, type Person } from './people.ts';
-import { found } from './refusals.ts';
+import { checkWorkspaceName, type BuildOrder } from './builder.ts';
+import { OWNER, PREBUILDS, STRANGER, type Person } from './people.ts';
+import { conflict, found, nameTaken, notAllowed } from './refusals.ts';
 import { TemplateActs } from './template-acts.ts';
-import { isBusy, lastBuild, personCalled, type WorkspaceRow } from './workspaces.ts';
+import { isBusy, lastBuild, type WorkspaceRow } from './workspaces.ts';
 
 export interface HandBuild {
   /** Left out: every workspace that is there. */
@@ -28,7 +28,7 @@ export interface HandBuild {
  * and nothing happens where Coder would refuse it, as while a build is active.
  */
 export class Acts extends TemplateActs {
-  #members: readonly Person[] = PEOPLE;
+  readonly #outsiders = new Set<string>();
 
   /** The workspaces that are there. */
   get present(): readonly Workspace[] {
@@ -106,12 +106,12 @@ export class Acts extends TemplateActs {
 
   /** Whether somebody belongs to the organization. */
   protected isMember(person: Person): boolean {
-    return this.#members.includes(person);
+    return !this.#outsiders.has(person.id);
   }
 
   /** Somebody is no member of the organization any more. */
   removeMember(username: string): void {
-    this.#members = this.#members.filter((p) => p.username !== username);
+    this.#outsiders.add(this.people.ensure(username).id);
   }
 
   /** Somebody makes a workspace by hand. */
@@ -122,10 +122,10 @@ export class Acts extends TemplateActs {
     initiator = STRANGER.id,
     settings: Partial<CreateWorkspaceRequest> = {},
   ): Workspace | undefined {
-    const person = personCalled(owner) ?? { id: STRANGER.id, username: owner };
     try {
       const body = { ...settings, name, template_id: template.id };
-      return this.workspaceStore.shown(this.newWorkspace(person, body, personWith(initiator)));
+      const row = this.newWorkspace(this.people.ensure(owner), body, this.#personWith(initiator));
+      return this.workspaceStore.shown(row);
     } catch (error) {
       if (isConflict(error)) return undefined;
       throw error;
@@ -137,7 +137,7 @@ export class Acts extends TemplateActs {
     const { workspaceID, versionID, values = {} } = options;
     const given = pairs(values);
     for (const row of this.#chosen(workspaceID)) {
-      this.#try(row, { transition, reason, initiator: personWith(initiator), versionID, given });
+      this.#try(row, { transition, reason, initiator: this.#personWith(initiator), versionID, given });
     }
   }
 
@@ -164,13 +164,58 @@ export class Acts extends TemplateActs {
 
   rename(name: string, workspaceID?: string): void {
     for (const row of this.#chosen(workspaceID)) {
-      const isTaken = this.workspaceStore.named(row.owner.username, name) !== undefined;
-      if (!isTaken) this.workspaceStore.set(row.id, { name });
+      const other = this.workspaceStore.named(row.owner.username, name);
+      if (other === undefined || other.id === row.id) this.workspaceStore.set(row.id, { name });
     }
   }
 
+  /** The same as a request, which Coder may refuse. @throws CoderError 400, 404, 405, 409 */
+  renameWorkspace(id: string, name: string): void {
+    const row = found(this.workspaceStore.all.find((r) => r.id === id));
+    checkWorkspaceName(name);
+    if (row.deleted) throw notAllowed(`Workspace "${row.name}" is deleted and cannot be updated.`);
+    const other = this.workspaceStore.named(row.owner.username, name);
+    if (other !== undefined && other.id !== id) throw nameTaken('Workspace', name);
+    this.workspaceStore.set(id, { name });
+  }
+
+  /** Somebody joins the organization. */
+  addMember(username: string): Person {
+    return this.people.ensure(username);
+  }
+
+  /** Whether somebody has this name now. */
+  isThere(username: string): boolean {
+    return this.people.called(username) !== undefined;
+  }
+
+  /** @throws CoderError 404, 409 */
+  renameUser(username: string, to: string): void {
+    const person = found(this.people.called(username));
+    const other = this.people.called(to);
+    if (other !== undefined && other.id !== person.id) {
+      throw conflict('A user with this username already exists.', [
+        { field: 'username', detail: 'This username is already in use.' },
+      ]);
+    }
+    this.#setPerson({ ...person, username: to });
+  }
+
+  /** Gives a workspace, a template or a person a name in Coder's database, also one that Coder would refuse. */
+  forceName(id: string, name: string): void {
+    const person = this.people.called(id);
+    if (person !== undefined) this.#setPerson({ ...person, username: name });
+    else if (this.templateStore.present.some((t) => t.id === id)) this.templateStore.set(id, { name });
+    else this.workspaceStore.set(id, { name });
+  }
+
+  #setPerson(person: Person): void {
+    this.people.set(person);
+    this.workspaceStore.renamePerson(person);
+  }
+
   changeOwner(username: string, workspaceID?: string): void {
-    const owner = personCalled(username) ?? { id: STRANGER.id, username };
+    const owner = this.people.ensure(username);
     for (const row of this.#chosen(workspaceID)) {
       if (this.workspaceStore.named(username, row.name) === undefined) {
         this.workspaceStore.set(row.id, { owner });
@@ -207,6 +252,26 @@ export class Acts extends TemplateActs {
       const seen = { status, lifecycle_state: lifecycle };
       this.workspaceStore.setLastBuild(row, { agents: lastBuild(row).agents.map((a) => ({ ...a, seen })) });
     }
+  }
+
+  // What the client's token may see.
+
+  /** A workspace or a template is not shown to the token any more; it is there all the same. */
+  hide(id: string): void {
+    this.sight.hide(id);
+  }
+
+  show(id: string): void {
+    this.sight.show(id);
+  }
+
+  /** The token's user has no role in the organization any more. */
+  loseRole(): void {
+    this.sight.hasRole = false;
+  }
+
+  regainRole(): void {
+    this.sight.hasRole = true;
   }
 
   // Coder's own acts. It makes each build in the name of the workspace's owner.
@@ -298,13 +363,13 @@ export class Acts extends TemplateActs {
     });
   }
 
+  #personWith(id: string): Person {
+    return this.people.called(id) ?? { id, username: 'somebody' };
+  }
+
   #again(row: WorkspaceRow): WorkspaceRow {
     return found(this.workspaceStore.all.find((r) => r.id === row.id));
   }
-}
-
-function personWith(id: string): Person {
-  return personCalled(id) ?? { id, username: 'somebody' };
 }
 
 function pairs(values: Readonly<Record<string, string>>): readonly NameValue[] {

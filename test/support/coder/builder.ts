@@ -2,9 +2,10 @@ import type { Clock } from '../../../src/base/clock.ts';
 import type { CreateWorkspaceRequest, NameValue } from '../../../src/coder/types.ts';
 import { Jobs } from './jobs.ts';
 import { matchingPreset, resolveParameters } from './parameters.ts';
-import { PREBUILDS, type Person } from './people.ts';
+import { People, PREBUILDS, type Person } from './people.ts';
 import { conflict, failure, found, invalid, nameTaken, notImported } from './refusals.ts';
 import { checkedSchedule, checkedTTL } from './schedules.ts';
+import { Sight } from './sight.ts';
 import { Templates, type TemplateRow, type VersionRow } from './templates.ts';
 import { Wire } from './wire.ts';
 import { isBusy, lastBuild, Workspaces, type BuildRow, type WorkspaceRow } from './workspaces.ts';
@@ -26,6 +27,8 @@ export interface BuildOrder {
 /** The checks and effects that are the same for our calls, for other people's and for Coder's own acts. */
 export class Builder extends Wire {
   protected readonly jobs: Jobs;
+  protected readonly people = new People();
+  protected readonly sight = new Sight();
   protected readonly templateStore: Templates;
   protected readonly workspaceStore: Workspaces;
   /** Settings that Coder takes with success and without effect. */
@@ -161,7 +164,7 @@ export class Builder extends Wire {
   }
 }
 
-function checkWorkspaceName(name: string): void {
+export function checkWorkspaceName(name: string): void {
   const isFine = /^[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*$/.test(name) && name.length <= 32;
   if (isFine && name !== 'new' && name !== 'create') return;
   throw invalid('Validation failed.', [

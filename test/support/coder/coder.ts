@@ -1,5 +1,6 @@
 import type { CoderClient, DeletedOption, JobQuery, WorkspaceQuery } from '../../../src/coder/client.ts';
 import type {
+  BuildInfo,
   CreateBuildRequest,
   CreateTemplateRequest,
   CreateTemplateVersionRequest,
@@ -21,13 +22,15 @@ import type {
 import { Acts } from './acts.ts';
 import type { StoredFile } from './files.ts';
 import { shownVariables } from './imports.ts';
-import { OPERATOR, ORGANIZATION, ORGANIZATIONS, isSameName } from './people.ts';
+import { DEPLOYMENT, isSameName, OPERATOR, ORGANIZATION, ORGANIZATIONS, type Person } from './people.ts';
 import { conflict, forbidden, found, gone, invalid, notFound, tooEarly, unknownUser } from './refusals.ts';
 import { newSettings } from './template-settings.ts';
 import { logOf, newVersionOf, versionOf, type VersionRow } from './templates.ts';
-import { isBusy, personCalled, type WorkspaceRow } from './workspaces.ts';
+import { isBusy, type WorkspaceRow } from './workspaces.ts';
+import { door, type Held } from './wire.ts';
 
 const DEFAULT_JOB_LIMIT = 50;
+const TOKEN_LIFETIME_MS = 86_400_000;
 
 /**
  * Coder as far as the rules depend on it, without a network and in virtual time: unique names, one build at a time,
@@ -39,6 +42,8 @@ export class SimulatedCoder
   implements
     Pick<
       CoderClient,
+      | 'buildInfo'
+      | 'tokenExpiry'
       | 'me'
       | 'user'
       | 'organization'
@@ -76,10 +81,48 @@ export class SimulatedCoder
 {
   /** What must never happen. */
   readonly violations: string[] = [];
+  /** Of Coder's database. */
+  deploymentID = DEPLOYMENT;
+  /** What becomes of the rows of a whole list on their way: a page that moved, a proxy, a fault in Coder. */
+  ofList: (rows: readonly Workspace[]) => readonly Workspace[] = (rows) => rows;
+  #nextList: ReturnType<typeof door> | undefined;
 
   /** This, where a real client is asked for. */
   get client(): CoderClient {
     return this as unknown as CoderClient;
+  }
+
+  /** What whole lists tell the token when nothing goes wrong on their way. */
+  get listed(): { readonly workspaces: readonly Workspace[]; readonly templates: readonly Template[] } {
+    const isSeen = (row: WorkspaceRow): boolean =>
+      this.sight.ofWorkspace(row) && this.sight.ofTemplate(row.templateID);
+    return {
+      workspaces: this.workspaceStore.present.filter(isSeen).map((row) => this.workspaceStore.shown(row)),
+      templates: this.templateStore.present.filter((t) => this.sight.ofTemplate(t.id)),
+    };
+  }
+
+  /** Whether the token is told that this workspace, or this template, is deleted. */
+  provesGone(id: string): boolean {
+    const workspace = this.workspaceStore.all.find((row) => row.id === id);
+    if (workspace !== undefined) return workspace.deleted && this.sight.ofWorkspace(workspace);
+    return this.templateStore.all.some((t) => t.id === id && t.deleted) && this.sight.ofTemplate(id);
+  }
+
+  /** The next whole list tells what is there when it is asked for, and is answered when it is let go. */
+  holdNextList(): Held {
+    this.#nextList = door();
+    return this.#nextList;
+  }
+
+  async buildInfo(): Promise<BuildInfo> {
+    await this.arrive();
+    return { version: 'v2.30.0+scripted', deployment_id: this.deploymentID };
+  }
+
+  async tokenExpiry(): ReturnType<CoderClient['tokenExpiry']> {
+    await this.arrive();
+    return { at: '2099-01-01T00:00:00Z', lifetimeMs: TOKEN_LIFETIME_MS };
   }
 
   async me(): Promise<User> {
@@ -88,8 +131,8 @@ export class SimulatedCoder
 
   async user(name: string): Promise<User> {
     await this.arrive();
-    const user = personCalled(name);
-    if (user === undefined) throw unknownUser();
+    const user = this.#person(name);
+    if (!this.sight.ofPerson(user)) throw unknownUser();
     return { ...user, status: 'active', organization_ids: this.isMember(user) ? [ORGANIZATION.id] : [] };
   }
 
@@ -112,32 +155,45 @@ export class SimulatedCoder
   async workspaces({ query = '', limit = 0 }: WorkspaceQuery = {}): Promise<WorkspaceList> {
     await this.arrive();
     const terms = query.split(/\s+/).filter((term) => term !== '');
-    const found = this.present.filter((workspace) => terms.every((term) => matches(workspace, term)));
-    return { workspaces: limit === 0 ? found : found.slice(0, limit), count: found.length };
+    const counted = this.workspaceStore.present
+      .filter((row) => this.sight.ofWorkspace(row))
+      .map((row) => this.workspaceStore.shown(row))
+      .filter((workspace) => terms.every((term) => matches(workspace, term)));
+    const page = limit === 0 ? counted : counted.slice(0, limit);
+    // Counted is also what is left out because its template is not to be seen.
+    const rows = page.filter((workspace) => this.sight.ofTemplate(workspace.template_id));
+    const answer = { workspaces: terms.length === 0 ? this.ofList(rows) : rows, count: counted.length };
+    if (terms.length > 0) return answer;
+    const held = this.#nextList;
+    this.#nextList = undefined;
+    await held?.pass();
+    return answer;
   }
 
   async workspace(id: string, options: DeletedOption = {}): Promise<Workspace> {
     await this.arrive();
     const row = this.#row(id);
     if (row.deleted && options.includeDeleted !== true) throw gone();
+    if (!this.sight.ofTemplate(row.templateID)) throw forbidden('Forbidden.');
     return this.workspaceStore.shown(row);
   }
 
   async workspaceByName(owner: string, name: string, options: DeletedOption = {}): Promise<Workspace> {
     await this.arrive();
-    if (personCalled(owner) === undefined) throw unknownUser();
-    const row = this.workspaceStore.named(owner, name);
-    if (row !== undefined || options.includeDeleted !== true) return this.workspaceStore.shown(found(row));
+    this.#person(owner);
+    const present = this.workspaceStore.named(owner, name);
     const deleted = this.workspaceStore.all.filter(
       (r) => r.deleted && isSameName(r.owner.username, owner) && isSameName(r.name, name),
     );
-    return this.workspaceStore.shown(found(deleted.at(-1)));
+    const row = found(present ?? (options.includeDeleted === true ? deleted.at(-1) : undefined));
+    const isSeen = this.sight.ofWorkspace(row) && this.sight.ofTemplate(row.templateID);
+    return this.workspaceStore.shown(found(isSeen ? row : undefined));
   }
 
   createWorkspace(owner: string, body: CreateWorkspaceRequest): Promise<Workspace> {
     return this.change('createWorkspace', `${owner}/${body.name}`, () => {
-      const person = personCalled(owner);
-      if (person === undefined) throw unknownUser();
+      const person = this.#person(owner);
+      if (!this.sight.ofPerson(person)) throw forbidden('Unauthorized to create workspace.');
       const row = this.newWorkspace(person, body, OPERATOR);
       return {
         ...this.workspaceStore.shown(row),
@@ -185,7 +241,8 @@ export class SimulatedCoder
 
   async buildParameters(buildID: string): Promise<readonly NameValue[]> {
     await this.arrive();
-    const builds = this.workspaceStore.all.flatMap((r) => r.builds);
+    const seen = this.workspaceStore.all.filter((row) => this.sight.ofWorkspace(row));
+    const builds = seen.flatMap((row) => row.builds);
     return found(builds.find((b) => b.id === buildID)).parameters;
   }
 
@@ -203,22 +260,23 @@ export class SimulatedCoder
 
   async templates(): Promise<readonly Template[]> {
     await this.arrive();
-    return this.templateStore.present;
+    return this.listed.templates;
   }
 
   async template(id: string): Promise<Template> {
     await this.arrive();
-    return found(this.templateStore.present.find((t) => t.id === id));
+    return found(this.templateStore.present.find((t) => t.id === id && this.sight.ofTemplate(id)));
   }
 
   async templateByName(organization: string, name: string): Promise<Template> {
     await this.arrive();
-    return found(this.templateStore.byName(organization, name));
+    const template = this.templateStore.byName(organization, name);
+    return found(template !== undefined && this.sight.ofTemplate(template.id) ? template : undefined);
   }
 
   async deletedTemplateById(id: string): Promise<Template | undefined> {
     await this.arrive();
-    return this.templateStore.all.find((t) => t.id === id && t.deleted);
+    return this.templateStore.all.find((t) => t.id === id && t.deleted && this.sight.ofTemplate(id));
   }
 
   createTemplate(organizationID: string, body: CreateTemplateRequest): Promise<Template> {
@@ -230,11 +288,15 @@ export class SimulatedCoder
   }
 
   updateTemplate(id: string, body: UpdateTemplateRequest): Promise<Template | undefined> {
-    return this.change('updateTemplate', id, () => this.templateStore.update(id, body));
+    return this.change('updateTemplate', id, () => {
+      this.#admitChange();
+      return this.templateStore.update(id, body);
+    });
   }
 
   promoteTemplateVersion(templateID: string, versionID: string): Promise<void> {
     return this.change('promote', versionID, () => {
+      this.#admitChange();
       const version = this.#version(versionID);
       if (version.templateID !== templateID) {
         throw invalid("The provided template version doesn't belong to the specified template.");
@@ -270,10 +332,11 @@ export class SimulatedCoder
   }
 
   createTemplateVersion(
-    _organizationID: string,
+    organizationID: string,
     body: CreateTemplateVersionRequest,
   ): Promise<TemplateVersion> {
     return this.change('createVersion', body.name, () => {
+      this.#admitChange();
       const { name, template_id: templateID, file_id: fileID, provisioner } = body;
       // Coder looks for the template before it looks for the file.
       this.templateStore.presentFor(templateID);
@@ -281,6 +344,7 @@ export class SimulatedCoder
       const row = this.templateStore.addVersion({
         name,
         templateID,
+        organizationID,
         initiatorID: OPERATOR.id,
         file,
         provisioner,
@@ -343,9 +407,9 @@ export class SimulatedCoder
 
   async provisionerJobs(organizationID: string, query: JobQuery = {}): Promise<readonly ProvisionerJob[]> {
     await this.arrive();
-    if (!ORGANIZATIONS.some((o) => o.id === organizationID)) throw notFound();
+    if (!this.sight.hasRole || !ORGANIZATIONS.some((o) => o.id === organizationID)) throw notFound();
     const { limit = DEFAULT_JOB_LIMIT, status, ids, initiator } = query;
-    return this.#jobs()
+    return this.#jobs(organizationID)
       .filter((j) => status?.includes(j.status) ?? true)
       .filter((j) => ids?.includes(j.id) ?? true)
       .filter((j) => initiator === undefined || j.initiator_id === initiator)
@@ -353,9 +417,10 @@ export class SimulatedCoder
   }
 
   /** Newest first. */
-  #jobs(): readonly ProvisionerJob[] {
+  #jobs(organizationID: string): readonly ProvisionerJob[] {
     const imports = this.templateStore.versions.map((v) => ({
       order: v.order,
+      organizationID: this.templateStore.organizationOf(v.templateID, v.organizationID),
       job: {
         ...v.job,
         type: 'template_version_import',
@@ -369,6 +434,7 @@ export class SimulatedCoder
     const builds = this.workspaceStore.all.flatMap((row) =>
       row.builds.map((b) => ({
         order: b.order,
+        organizationID: this.templateStore.organizationOf(row.templateID),
         job: {
           ...b.job,
           type: 'workspace_build',
@@ -377,11 +443,26 @@ export class SimulatedCoder
         },
       })),
     );
-    return [...imports, ...builds].sort((a, b) => b.order - a.order).map(({ job }) => job);
+    return [...imports, ...builds]
+      .filter((entry) => entry.organizationID === organizationID)
+      .sort((a, b) => b.order - a.order)
+      .map(({ job }) => job);
   }
 
+  /** Templates are not for every member to change. */
+  #admitChange(): void {
+    if (!this.sight.hasRole) throw forbidden('Forbidden.');
+  }
+
+  #person(name: string): Person {
+    const person = this.people.called(name);
+    if (person === undefined) throw unknownUser();
+    return person;
+  }
+
+  /** A workspace, deleted or not, that the token may see. */
   #row(id: string): WorkspaceRow {
-    return found(this.workspaceStore.all.find((r) => r.id === id));
+    return found(this.workspaceStore.all.find((r) => r.id === id && this.sight.ofWorkspace(r)));
   }
 
   #version(id: string): VersionRow {

@@ -15,6 +15,7 @@ export const CONTRACT_SETTINGS = {
   env: { CODER_ALLOW_WORKSPACE_RENAMES: 'true', CODER_AUTOBUILD_POLL_INTERVAL: '1s' },
 } as const;
 
+const ROLE = 'organization-admin';
 /** No provisioner has this tag: a job that asks for it stays pending. */
 const NOBODYS_TAGS = { zone: 'nowhere' };
 const ADMIN_POLICY = { httpHosts: ['127.0.0.1'], allowLoopback: true };
@@ -23,13 +24,18 @@ const LONGEST_MS = 30_000;
 /** As many jobs run at the same time, unless the stack is told otherwise. */
 const DAEMONS = 3;
 
-/** Sends a request as the first user, who may do everything. */
-export async function asAdmin(stack: Stack, method: string, path: string, body?: object): Promise<unknown> {
-  const response = await fetch(`${stack.coder.url}/api/v2${path}`, {
+/** Sends a request as the first user, who may do everything, and takes any answer. */
+function askAsAdmin(stack: Stack, method: string, path: string, body?: object): Promise<Response> {
+  return fetch(`${stack.coder.url}/api/v2${path}`, {
     method,
     headers: { 'Coder-Session-Token': stack.coder.adminToken, 'Content-Type': 'application/json' },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
+}
+
+/** The same where Coder must not refuse. */
+export async function asAdmin(stack: Stack, method: string, path: string, body?: object): Promise<unknown> {
+  const response = await askAsAdmin(stack, method, path, body);
   expect(response.ok, `${method} ${path}: ${response.status}`).to.equal(true);
   const text = await response.text();
   return text === '' ? undefined : JSON.parse(text);
@@ -84,6 +90,34 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
   const archive = (content: VersionContent): Promise<Buffer> => archiveOf(echoFiles(content));
   const { id: clientID } = await client.me();
 
+  /** Coder makes one only with a licence. Nothing is built there. */
+  const newOrganization = async (called: string): Promise<ContractHarness['organization']> => {
+    const id = randomUUID();
+    await stack.coder.sql(
+      `insert into organizations (id, name, display_name, description, created_at, updated_at)
+        values ('${id}', '${called}', '', '', now(), now())`,
+    );
+    return { id, name: called };
+  };
+
+  const otherOrganization = await newOrganization('other');
+  const hidden = await newOrganization('hidden');
+  await stack.coder.sql(
+    `insert into organization_members (user_id, organization_id, created_at, updated_at, roles)
+      values ('${clientID}', '${otherOrganization.id}', now(), now(), '{${ROLE}}')`,
+  );
+  const setSight = async (id: string, organization: string, acl: string): Promise<void> => {
+    await stack.coder.sql(
+      `update workspaces set organization_id = '${organization}' where id = '${id}';
+       update templates set organization_id = '${organization}', group_acl = '${acl}' where id = '${id}'`,
+    );
+  };
+  const setRoles = async (roles: string): Promise<void> => {
+    await stack.coder.sql(
+      `update organization_members set roles = '{${roles}}' where user_id = '${clientID}'`,
+    );
+  };
+
   const settle = (id: string): Promise<unknown> =>
     until(
       () => client.workspace(id, { includeDeleted: true }),
@@ -124,6 +158,7 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
   return {
     client,
     organization: { id: organizationID, name },
+    otherOrganization,
     owners,
     until,
     archive,
@@ -181,9 +216,33 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
         `update workspace_builds set max_deadline = ${limit}, deadline = ${limit} where id = '${build}'`,
       );
     },
-    rename: async (id, to) => {
-      await asAdmin(stack, 'PATCH', `/workspaces/${id}`, { name: to });
+    rename: async (id, to) => (await askAsAdmin(stack, 'PATCH', `/workspaces/${id}`, { name: to })).status,
+    newMember: (username) => newMember(stack, username),
+    renameUser: async (username, to) =>
+      (await askAsAdmin(stack, 'PUT', `/users/${username}/profile`, { username: to })).status,
+    forceName: async (id, to) => {
+      await stack.coder.sql(
+        `update workspaces set name = '${to}' where id = '${id}';
+         update templates set name = '${to}' where id = '${id}';
+         update users set username = '${to}' where id = '${id}'`,
+      );
     },
+    moveTemplate: async (id) => {
+      const set = `set organization_id = '${otherOrganization.id}'`;
+      await stack.coder.sql(
+        `update templates ${set} where id = '${id}';
+         update template_versions ${set} where template_id = '${id}';
+         update workspaces ${set} where template_id = '${id}';
+         update provisioner_jobs ${set} where id in (
+           select job_id from template_versions where template_id = '${id}' union all
+           select job_id from workspace_builds where workspace_id in
+             (select id from workspaces where template_id = '${id}'))`,
+      );
+    },
+    hide: (id) => setSight(id, hidden.id, '{}'),
+    show: (id) => setSight(id, organizationID, `{"${organizationID}": ["use"]}`),
+    loseRole: () => setRoles(''),
+    regainRole: () => setRoles(ROLE),
     changeOwner: async (id, owner) => {
       // Coder shows nobody the user that its prebuilds belong to.
       const { id: ownerID } = owner === PREBUILDS.username ? PREBUILDS : await client.user(owner);

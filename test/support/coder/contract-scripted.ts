@@ -1,9 +1,10 @@
 import { CoderClient } from '../../../src/coder/client.ts';
+import { CoderError } from '../../../src/coder/errors.ts';
 import { FakeClock } from '../clock.ts';
 import { SimulatedCoder } from './coder.ts';
 import { CONTENT_FILE } from './content.ts';
 import type { ContractHarness } from './contract.ts';
-import { OPERATOR, ORGANIZATION, OWNER, STRANGER } from './people.ts';
+import { OPERATOR, ORGANIZATION, OTHER_ORGANIZATION, OWNER, STRANGER } from './people.ts';
 import { CoderServer, SCRIPTED_TOKEN } from './server.ts';
 import { tarOf } from './tar.ts';
 
@@ -42,9 +43,20 @@ function harnessOf(coder: SimulatedCoder, clock: FakeClock, client: CoderClient)
     await clock.advance(STEP_MS);
     change();
   };
+  /** The status of the answer; a refusal is one, too. */
+  const answerTo = async (change: () => void, success: number): Promise<number> => {
+    try {
+      await act(change);
+      return success;
+    } catch (error) {
+      if (error instanceof CoderError && error.status !== undefined) return error.status;
+      throw error;
+    }
+  };
   return {
     client,
     organization: ORGANIZATION,
+    otherOrganization: OTHER_ORGANIZATION,
     owners: [OWNER.username, STRANGER.username],
     until: async (read, done) => {
       const giveUpAt = clock.now() + LONGEST_MS;
@@ -67,7 +79,15 @@ function harnessOf(coder: SimulatedCoder, clock: FakeClock, client: CoderClient)
     releaseBuilds: () => act(() => coder.releaseBuilds()),
     agentsBecome: (id, status, lifecycle) => act(() => coder.agentsBecome(status, lifecycle, id)),
     limitLifetime: (id, ms) => act(() => coder.limitLifetime(ms, id)),
-    rename: (id, name) => act(() => coder.rename(name, id)),
+    rename: (id, name) => answerTo(() => coder.renameWorkspace(id, name), 204),
+    newMember: (name) => act(() => coder.addMember(name)),
+    renameUser: (name, to) => answerTo(() => coder.renameUser(name, to), 200),
+    forceName: (id, name) => act(() => coder.forceName(id, name)),
+    moveTemplate: (id) => act(() => coder.moveTemplate(id, OTHER_ORGANIZATION)),
+    hide: (id) => act(() => coder.hide(id)),
+    show: (id) => act(() => coder.show(id)),
+    loseRole: () => act(() => coder.loseRole()),
+    regainRole: () => act(() => coder.regainRole()),
     changeOwner: (id, owner) => act(() => coder.changeOwner(owner, id)),
     fixTTL: (id, ms) => act(() => coder.fixTTL(id, ms)),
     passDeadline: (id) => act(() => coder.autostop(id)),

@@ -17,6 +17,8 @@ export interface ContractHarness {
   /** Under test. It may do everything in the organization. */
   readonly client: CoderClient;
   readonly organization: { readonly id: string; readonly name: string };
+  /** Another one in which it may do everything. Nothing is built there. */
+  readonly otherOrganization: { readonly id: string; readonly name: string };
   /** Names of two members, for whom workspaces are made. */
   readonly owners: readonly [string, string];
   /** Reads until it is done, while time passes and builds and imports end as their content says. */
@@ -40,7 +42,22 @@ export interface ContractHarness {
   agentsBecome(workspaceID: string, status: 'connected' | 'disconnected', lifecycle: string): Promise<void>;
   /** The running build is to end so many milliseconds from now, whatever the TTL. */
   limitLifetime(workspaceID: string, ms: number): Promise<void>;
-  rename(workspaceID: string, name: string): Promise<void>;
+  /** Somebody gives a workspace another name, or is refused; what Coder answers to that. */
+  rename(workspaceID: string, name: string): Promise<number>;
+  /** Somebody joins the organization. */
+  newMember(name: string): Promise<void>;
+  /** The same with the name of a person. */
+  renameUser(name: string, to: string): Promise<number>;
+  /** Gives a workspace, a template or a person a name that Coder itself would not take. */
+  forceName(id: string, name: string): Promise<void>;
+  /** The template is in the other organization from now on, with its workspaces and jobs. */
+  moveTemplate(templateID: string): Promise<void>;
+  /** The client may not see this workspace, or this template, any more. */
+  hide(id: string): Promise<void>;
+  show(id: string): Promise<void>;
+  /** The client's user loses its roles, and is a plain member of the organizations. */
+  loseRole(): Promise<void>;
+  regainRole(): Promise<void>;
   changeOwner(workspaceID: string, owner: string): Promise<void>;
   /** The template takes the TTL into its own hands. */
   fixTTL(templateID: string, ms: number): Promise<void>;

@@ -59,6 +59,10 @@ export function rateLimited(limit: number): CoderError {
   return refusal('RateLimited', 429, message, [], 60_000);
 }
 
+export function notAllowed(message: string): CoderError {
+  return refusal('Invalid', 405, message);
+}
+
 export function gone(): CoderError {
   return refusal('Gone', 410, 'Workspace has been deleted');
 }

@@ -10,7 +10,8 @@ import type {
 } from '../../../src/coder/types.ts';
 import { HttpTestServer, sendJson, type SeenRequest } from '../coder-http.ts';
 import type { SimulatedCoder } from './coder.ts';
-import { DEPLOYMENT, ORGANIZATION } from './people.ts';
+import { ORGANIZATION } from './people.ts';
+import { door, type Held } from './wire.ts';
 
 /** The one token that this Coder knows. */
 export const SCRIPTED_TOKEN = 'scriptedab-0123456789abcdefghijkl';
@@ -18,12 +19,10 @@ export const SCRIPTED_TOKEN = 'scriptedab-0123456789abcdefghijkl';
 const API = '/api/v2';
 const TAR = 'application/x-tar';
 
-/** A request that waits at the door. */
-export interface Held {
-  /** Resolves when it has come. */
-  readonly arrived: Promise<void>;
-  /** Lets it in. */
-  release(): void;
+interface Gate {
+  readonly what: 'request' | 'answer';
+  readonly matches: (request: SeenRequest) => boolean;
+  readonly pass: () => Promise<void>;
 }
 
 interface Asked {
@@ -45,11 +44,10 @@ type Handler = (coder: SimulatedCoder, asked: Asked) => unknown;
 const ROUTES: Readonly<Record<string, Handler>> = {
   'GET /users/me': (coder) => coder.me(),
   'GET /users/{}': (coder, { params: [user = ''] }) => coder.user(user),
-  'GET /users/me/keys/{}': (_, { params: [id] }) => ({
-    id,
-    expires_at: '2099-01-01T00:00:00Z',
-    lifetime_seconds: 86_400,
-  }),
+  'GET /users/me/keys/{}': async (coder, { params: [id] }) => {
+    const { at = undefined, lifetimeMs = 0 } = (await coder.tokenExpiry()) ?? {};
+    return { id, expires_at: at, lifetime_seconds: lifetimeMs / 1000 };
+  },
   'GET /organizations/{}': (coder, { params: [name = ''] }) =>
     coder.organization(name === 'default' ? ORGANIZATION.name : name),
 
@@ -115,12 +113,12 @@ const COMPILED = Object.entries(ROUTES).map(([route, handler]) => ({
  * adds no rule of its own: what is answered is what the scripted one says.
  */
 export class CoderServer {
-  readonly coder: SimulatedCoder;
   readonly #http: HttpTestServer;
-  #gates: { readonly matches: (request: SeenRequest) => boolean; readonly pass: () => Promise<void> }[] = [];
+  #coder: SimulatedCoder;
+  #gates: readonly Gate[] = [];
 
   private constructor(coder: SimulatedCoder, http: HttpTestServer) {
-    this.coder = coder;
+    this.#coder = coder;
     this.#http = http;
     http.respond = (request, response) => void this.#respond(request, response);
   }
@@ -131,6 +129,15 @@ export class CoderServer {
 
   get url(): string {
     return this.#http.url();
+  }
+
+  get coder(): SimulatedCoder {
+    return this.#coder;
+  }
+
+  /** From now on another Coder answers here, which takes the same token. */
+  replaceBy(coder: SimulatedCoder): void {
+    this.#coder = coder;
   }
 
   /** Every request, as it arrived, oldest first. */
@@ -145,30 +152,36 @@ export class CoderServer {
 
   /** The next such request waits until it is let in. */
   holdNext(method: string, path: RegExp): Held {
-    let arrive = (): void => undefined;
-    let release = (): void => undefined;
-    const arrived = new Promise<void>((resolve) => (arrive = resolve));
-    const released = new Promise<void>((resolve) => (release = resolve));
-    this.#gates.push({
-      matches: (request) => request.method === method && path.test(request.path),
-      pass: () => {
-        arrive();
-        return released;
-      },
-    });
-    return { arrived, release: () => release() };
+    return this.#hold('request', method, path);
+  }
+
+  /** The next such request is carried out, and its answer waits until it is let go. */
+  holdNextAnswer(method: string, path: RegExp): Held {
+    return this.#hold('answer', method, path);
   }
 
   close(): Promise<void> {
     return this.#http.close();
   }
 
-  async #respond(request: SeenRequest, response: ServerResponse): Promise<void> {
-    const gate = this.#gates.find((g) => g.matches(request));
+  #hold(what: Gate['what'], method: string, path: RegExp): Held {
+    const held = door();
+    const matches = (request: SeenRequest): boolean => request.method === method && path.test(request.path);
+    this.#gates = [...this.#gates, { what, matches, pass: held.pass }];
+    return held;
+  }
+
+  async #pass(what: Gate['what'], request: SeenRequest): Promise<void> {
+    const gate = this.#gates.find((g) => g.what === what && g.matches(request));
     this.#gates = this.#gates.filter((g) => g !== gate);
     await gate?.pass();
+  }
+
+  async #respond(request: SeenRequest, response: ServerResponse): Promise<void> {
+    await this.#pass('request', request);
     try {
       const answer = await this.#answer(request);
+      await this.#pass('answer', request);
       if (answer === undefined) response.writeHead(204).end();
       else if (answer === UNCHANGED) response.writeHead(304).end();
       else if (Buffer.isBuffer(answer)) response.writeHead(200, { 'content-type': TAR }).end(answer);
@@ -180,9 +193,7 @@ export class CoderServer {
 
   #answer(request: SeenRequest): unknown {
     const path = request.path.startsWith(API) ? request.path.slice(API.length) : '';
-    if (path === '/buildinfo') {
-      return { version: 'v2.30.0+scripted', deployment_id: DEPLOYMENT, dashboard_url: this.url };
-    }
+    if (path === '/buildinfo') return this.#coder.buildInfo();
     if (request.headers['coder-session-token'] !== SCRIPTED_TOKEN) {
       const coderMessage =
         'You are signed out or your session has expired. Please sign in again to continue.';
@@ -193,7 +204,7 @@ export class CoderServer {
       if (match === null) continue;
       const params = match.slice(1).map(decodeURIComponent);
       const { query, bytes } = request;
-      return handler(this.coder, { params, query, body: bodyOf(request), bytes });
+      return handler(this.#coder, { params, query, body: bodyOf(request), bytes });
     }
     throw new TypeError(`The scripted Coder has no ${request.method} ${path}`);
   }

@@ -93,6 +93,23 @@ export class TemplateActs extends Builder {
     for (const { id } of this.templateStore.present) this.promote(id, this.addVersion(id, content).id);
   }
 
+  /** Somebody gives a template another name; nothing happens when it is taken. */
+  renameTemplate(id: string, name: string): void {
+    const { organization_name: organization } = this.templateStore.template(id);
+    const other = this.templateStore.byName(organization, name);
+    if (other === undefined || other.id === id) this.templateStore.set(id, { name });
+  }
+
+  /** The template is in another organization now, with all of its workspaces and jobs. */
+  moveTemplate(id: string, { id: organization_id, name: organization_name }: typeof ORGANIZATION): void {
+    this.templateStore.set(id, { organization_id, organization_name });
+  }
+
+  /** Somebody deletes a template that nobody uses. */
+  removeTemplate(id: string): void {
+    this.templateStore.set(id, { deleted: true });
+  }
+
   removeTemplates(): void {
     this.templateStore.removeAll();
   }

@@ -24,7 +24,7 @@ import {
   type Tags,
 } from './imports.ts';
 import type { JobRow, Jobs } from './jobs.ts';
-import { isSameName, type ORGANIZATION } from './people.ts';
+import { isSameName, ORGANIZATION } from './people.ts';
 import { found, invalid, nameTaken } from './refusals.ts';
 import { changedSettings, PLAIN, type ShownSettings } from './template-settings.ts';
 
@@ -33,6 +33,8 @@ export interface VersionRow extends JobRow {
   readonly name: string;
   readonly createdAt: string;
   readonly templateID: string | undefined;
+  /** Where it was made, until it belongs to a template. */
+  readonly organizationID: string;
   readonly content: VersionContent;
   readonly parameters: readonly RichParameter[];
   readonly presets: readonly Preset[];
@@ -49,6 +51,8 @@ export interface VersionOrder {
   readonly name: string;
   /** Left out: of a template that is not there yet. */
   readonly templateID?: string | undefined;
+  /** Default: the organization that everything is in. */
+  readonly organizationID?: string;
   readonly initiatorID: string;
   readonly file: StoredFile;
   /** Default `terraform`. */
@@ -106,6 +110,11 @@ export class Templates {
     );
   }
 
+  /** The organization of a template; without one, where its version was made. */
+  organizationOf(templateID: string | undefined, madeIn: string = ORGANIZATION.id): string {
+    return templateID === undefined ? madeIn : this.template(templateID).organization_id;
+  }
+
   version(id: string): VersionRow | undefined {
     return this.#versions.find((v) => v.id === id);
   }
@@ -128,6 +137,7 @@ export class Templates {
       name,
       createdAt: this.#jobs.now(),
       templateID,
+      organizationID: order.organizationID ?? ORGANIZATION.id,
       content,
       parameters: (content.parameters ?? []).map(richParameter),
       presets: (content.presets ?? []).map(preset),

@@ -31,6 +31,27 @@ export interface Landed {
   readonly announcement: string | undefined;
 }
 
+/** A request or an answer that waits. */
+export interface Held {
+  /** Resolves when it has come. */
+  readonly arrived: Promise<void>;
+  /** Lets it go on. */
+  release(): void;
+}
+
+/** A door that is closed until it is opened from outside. */
+export function door(): Held & { readonly pass: () => Promise<void> } {
+  let arrive = (): void => undefined;
+  let release = (): void => undefined;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const pass = (): Promise<void> => {
+    arrive();
+    return released;
+  };
+  return { arrived, release: () => release(), pass };
+}
+
 /** So long after our own time-out a request may still land. */
 const LATE_MS = 31_000;
 

@@ -8,7 +8,7 @@ import type {
   WorkspaceBuild,
 } from '../../../src/coder/types.ts';
 import { isActive, type JobRow, type Jobs } from './jobs.ts';
-import { isSameName, PEOPLE, PREBUILDS, type Person } from './people.ts';
+import { isSameName, PREBUILDS, type Person } from './people.ts';
 import type { Templates, VersionRow } from './templates.ts';
 
 export interface AgentRow {
@@ -112,6 +112,16 @@ export class Workspaces {
 
   set(id: string, change: Partial<WorkspaceRow>): void {
     this.#rows = this.#rows.map((r) => (r.id === id ? { ...r, ...change } : r));
+  }
+
+  /** Somebody has another name, in all that was there before, too. */
+  renamePerson(person: Person): void {
+    const now = (before: Person): Person => (before.id === person.id ? person : before);
+    this.#rows = this.#rows.map((row) => {
+      const [first, ...others] = row.builds;
+      const again = (build: BuildRow): BuildRow => ({ ...build, initiator: now(build.initiator) });
+      return { ...row, owner: now(row.owner), builds: [again(first), ...others.map(again)] };
+    });
   }
 
   build(row: WorkspaceRow, request: BuildRequest): BuildRow {
@@ -271,10 +281,6 @@ export function lastBuild(row: WorkspaceRow): BuildRow {
 
 export function isBusy(row: WorkspaceRow): boolean {
   return isActive(lastBuild(row).job);
-}
-
-export function personCalled(name: string): Person | undefined {
-  return PEOPLE.find((p) => p.id === name || isSameName(p.username, name));
 }
 
 function statusOf(transition: string, status: JobStatus): string {

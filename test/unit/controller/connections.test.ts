@@ -24,6 +24,7 @@ class Bench {
   readonly changes: string[] = [];
   readonly suspicions: string[] = [];
   readonly woken: string[] = [];
+  readonly looks: string[] = [];
   readonly stop = new AbortController();
   controlPlane: string | undefined = 'coder';
   isSuspended = false;
@@ -35,6 +36,7 @@ class Bench {
     suspendedBySpec: (namespace) => namespace === 'team' && this.isSuspended,
     onChange: (namespace) => this.changes.push(namespace),
     onFirstLook: (namespace) => this.woken.push(`${namespace}/everything`),
+    onLook: (namespace, what) => this.looks.push(`${namespace}: ${what}`),
     onSuspicion: (namespace, name) => this.suspicions.push(`${namespace}/${name}`),
     onWorkspace: (namespace, id) => this.woken.push(`${namespace}/${id}`),
     onTemplate: (namespace, id) => this.woken.push(`${namespace}/${id}`),
@@ -221,6 +223,15 @@ describe('Connections', () => {
     const { id } = bench.coder.addTemplate();
     await bench.clock.advance(POLL_MS);
     expect(bench.woken).to.deep.equal(['team/everything', `team/${id}`]);
+  });
+
+  it('tells of each look at all workspaces, or all templates, the first one too', async () => {
+    bench.connect();
+    await settle();
+    const both = ['team: workspaces', 'team: templates'];
+    expect(bench.looks).to.deep.equal(both);
+    await bench.clock.advance(POLL_MS);
+    expect(bench.looks).to.deep.equal([...both, ...both]);
   });
 
   it('ends every connection when the work ends', async () => {

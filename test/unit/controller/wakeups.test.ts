@@ -10,7 +10,7 @@ import {
 } from '../../../src/api/kinds.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { createStores, held, type Stores } from '../../../src/controller/stores.ts';
-import { parseKey, Wakeups } from '../../../src/controller/wakeups.ts';
+import { parseKey, Wakeups, type MirrorWakeups } from '../../../src/controller/wakeups.ts';
 import { WorkQueue } from '../../../src/kube/workqueue.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { templateRecord } from '../../support/controller-records.ts';
@@ -41,6 +41,11 @@ interface Bench {
   /** What was woken since the last look, in order of priority. */
   woken(): Promise<string[]>;
   own: boolean;
+  /** What mirrors were asked for since the last look: ids, namespaces to sweep, objects that are gone. */
+  mirrors(): string[];
+  /** Writes under way: whoever waits for their end. */
+  readonly waiting: (() => void)[];
+  isWriting: boolean;
 }
 
 function bench(parts: { readonly workspace?: Parts; readonly template?: Parts } = {}): Bench {
@@ -55,10 +60,29 @@ function bench(parts: { readonly workspace?: Parts; readonly template?: Parts } 
     '1',
   );
   const queue = new WorkQueue({ clock: new FakeClock() });
+  let asked: string[] = [];
+  const mirrorsOf = (kind: string): MirrorWakeups => ({
+    wake: (namespace, id) => asked.push(`${kind} ${namespace}/${id}`),
+    sweep: (namespace) => asked.push(`${kind} of ${namespace}`),
+    objectGone: ({ metadata }) => asked.push(`${kind} without ${metadata.name}`),
+  });
   const self: Bench = {
     stores,
     own: false,
-    wakeups: new Wakeups({ queue, stores, isOwnWrite: () => self.own }),
+    isWriting: false,
+    waiting: [],
+    wakeups: new Wakeups({
+      queue,
+      stores,
+      isOwnWrite: () => self.own,
+      afterWrite: (_, _object, then) => (self.isWriting ? self.waiting.push(then) : then()),
+      mirrors: { workspaces: mirrorsOf('workspaces'), templates: mirrorsOf('templates') },
+    }),
+    mirrors() {
+      const [...last] = asked;
+      asked = [];
+      return last;
+    },
     async woken() {
       const keys: string[] = [];
       while (queue.length > 0) {
@@ -98,6 +122,21 @@ describe('Wakeups', () => {
     expect(await b.woken()).to.deep.equal([]);
   });
 
+  it('knows whose change it was only when no write of ours is under way', async () => {
+    const b = bench();
+    const previous = only(b, 'workspaces');
+    const event = { type: 'modified', key: 'x', object: previous, previous } as const;
+    for (const own of [true, false]) {
+      b.isWriting = true;
+      b.own = false;
+      b.wakeups.workspaceEvent(event);
+      expect(await b.woken(), 'while it is written').to.deep.equal([]);
+      b.own = own;
+      for (const then of b.waiting.splice(0)) then();
+      expect(await b.woken()).to.deep.equal(own ? [] : [W]);
+    }
+  });
+
   it('wakes every control plane of a namespace when one comes or goes', async () => {
     const b = bench();
     b.own = true;
@@ -135,6 +174,18 @@ describe('Wakeups', () => {
       b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: next, previous: next });
       expect(await b.woken(), 'nothing of it changed').to.deep.equal([CP]);
     }
+  });
+
+  it('wakes everything of a namespace when its control plane mirrors other things than before', async () => {
+    const b = bench({ workspace: { status: { id: 'w1' } }, template: { status: { id: 't1' } } });
+    const some = object('coder', { spec: { mirror: { workspaces: 'Disabled' } } });
+    b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: some, previous: object('coder') });
+    expect(await b.woken()).to.have.members([CP, T, W]);
+    expect(b.mirrors()).to.deep.equal(['templates of team', 'workspaces of team']);
+    const same = object('coder', { spec: { mirror: { workspaces: 'Disabled' } } });
+    b.wakeups.controlPlaneEvent({ type: 'modified', key: 'x', object: same, previous: some });
+    expect(await b.woken()).to.deep.equal([CP]);
+    expect(b.mirrors()).to.deep.equal([]);
   });
 
   it('wakes everything of a namespace after the first look, and the control plane that counts it', async () => {
@@ -179,32 +230,42 @@ describe('Wakeups', () => {
   });
 
   it('wakes an object that has just got its UUID: what changed in Coder before woke nobody', async () => {
-    const b = bench();
+    const bound: Parts = { status: { id: 'w7' } };
+    const b = bench({ workspace: bound, template: { status: { id: 't7' } } });
     b.own = true;
-    const unbound = object('acme.ann.dev');
-    const bound = object('acme.ann.dev', { status: { id: 'w1' } });
-    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: bound, previous: unbound });
+    const [before, now] = [object('acme.ann.dev'), only(b, 'workspaces')];
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: now, previous: before });
     expect(await b.woken()).to.deep.equal([W]);
-    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: bound, previous: bound });
-    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: unbound, previous: bound });
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: now, previous: now });
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: before, previous: now });
     expect(await b.woken()).to.deep.equal([]);
-    const template = object('acme.docker', { status: { id: 't1' } });
     b.wakeups.templateEvent({
       type: 'modified',
       key: 'x',
-      object: template,
+      object: only(b, 'templates'),
       previous: object('acme.docker'),
     });
     expect(await b.woken()).to.deep.equal([T]);
   });
 
+  it('wakes the others that are bound to the UUID which an object has just got: a mirror makes room', async () => {
+    const status = { id: 'w1' };
+    const b = bench({ workspace: { status } });
+    const mirror = object('acme.ann.old', { status, metadata: { labels: { 'coder.com/mirror': 'true' } } });
+    const now = only(b, 'workspaces');
+    b.stores.workspaces.replace([mirror, now, object('acme.ann.free')], '2');
+    b.own = true;
+    b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: now, previous: object('acme.ann.dev') });
+    expect(await b.woken()).to.have.members([W, 'CoderWorkspace:team/acme.ann.old']);
+  });
+
   it('wakes an object by its UUID in Coder, in the namespace of that Coder only', async () => {
     const b = bench({ workspace: { status: { id: 'w1' } }, template: { status: { id: 't1' } } });
-    b.wakeups.workspaceChanged('team', 'w1');
+    b.wakeups.workspaceChanged('team', 'w1', 'acme.ann.dev');
     expect(await b.woken()).to.deep.equal([W]);
     b.wakeups.templateChanged('team', 't1', undefined);
     expect(await b.woken()).to.deep.equal([T]);
-    b.wakeups.workspaceChanged('team', 'unknown');
+    b.wakeups.workspaceChanged('team', 'unknown', undefined);
     expect(await b.woken()).to.deep.equal([]);
   });
 
@@ -299,6 +360,79 @@ describe('Wakeups', () => {
     const b = bench({ template: { status: { id: 't1' } } });
     b.wakeups.connectionChanged('team', false);
     expect(await b.woken()).to.deep.equal([W]);
+    expect(b.mirrors()).to.deep.equal([]);
+  });
+
+  describe('mirrors', () => {
+    const bound: Parts = { status: { id: 'w1' } };
+
+    it('may be needed by anything in a Coder that was looked at', () => {
+      const b = bench();
+      b.wakeups.connectionChanged('team', true);
+      expect(b.mirrors()).to.deep.equal(['templates of team', 'workspaces of team']);
+      b.wakeups.firstLook('team');
+      expect(b.mirrors()).to.deep.equal(['templates of team', 'workspaces of team']);
+    });
+
+    it('may be needed by a workspace that no object of its name shows', () => {
+      const b = bench({ workspace: bound });
+      b.wakeups.workspaceChanged('team', 'w1', 'acme.ann.dev');
+      expect(b.mirrors(), 'it has its object').to.deep.equal([]);
+      b.wakeups.workspaceChanged('team', 'w1', 'acme.ann.other');
+      expect(b.mirrors(), 'it has another name now').to.deep.equal(['workspaces team/w1']);
+      b.wakeups.workspaceChanged('team', 'w2', 'acme.ann.dev');
+      expect(b.mirrors(), 'the object of its name shows another one').to.deep.equal(['workspaces team/w2']);
+      b.wakeups.workspaceChanged('elsewhere', 'w1', 'acme.ann.dev');
+      expect(b.mirrors(), 'its object is in another namespace').to.deep.equal(['workspaces elsewhere/w1']);
+      b.wakeups.workspaceChanged('team', 'w3', undefined);
+      expect(b.mirrors(), 'it is not seen any more').to.deep.equal([]);
+    });
+
+    it('may be needed by a template that no object of its name shows', () => {
+      const b = bench({ template: { status: { id: 't1' } } });
+      b.wakeups.templateChanged('team', 't1', templateRecord({ name: 'Docker', organizationName: 'Acme' }));
+      expect(b.mirrors()).to.deep.equal([]);
+      b.wakeups.templateChanged('team', 't1', templateRecord({ name: 'other' }));
+      b.wakeups.templateChanged('team', 't2', templateRecord());
+      expect(b.mirrors()).to.deep.equal(['templates team/t1', 'templates team/t2']);
+      b.wakeups.templateChanged('team', 't3', undefined);
+      expect(b.mirrors()).to.deep.equal([]);
+    });
+
+    it('may be needed when an object goes', () => {
+      const b = bench({ workspace: bound });
+      b.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: only(b, 'workspaces') });
+      b.wakeups.templateEvent({ type: 'deleted', key: 'x', object: only(b, 'templates') });
+      expect(b.mirrors()).to.deep.equal(['workspaces without acme.ann.dev', 'templates without acme.docker']);
+    });
+
+    it('may be needed by what an object was bound to before', () => {
+      const b = bench();
+      const [before, after] = [
+        object('acme.ann.dev', bound),
+        object('acme.ann.dev', { status: { id: 'w2' } }),
+      ];
+      b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: after, previous: before });
+      expect(b.mirrors()).to.deep.equal(['workspaces team/w1']);
+      b.wakeups.workspaceEvent({
+        type: 'modified',
+        key: 'x',
+        object: object('acme.ann.dev'),
+        previous: after,
+      });
+      expect(b.mirrors()).to.deep.equal(['workspaces team/w2']);
+      b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: after, previous: after });
+      b.wakeups.workspaceEvent({ type: 'added', key: 'x', object: after });
+      expect(b.mirrors(), 'nothing was left').to.deep.equal([]);
+      const boundTo = (id: string): CoderTemplate => object('acme.docker', { status: { id } });
+      b.wakeups.templateEvent({
+        type: 'modified',
+        key: 'x',
+        object: boundTo('t2'),
+        previous: boundTo('t1'),
+      });
+      expect(b.mirrors()).to.deep.equal(['templates team/t1']);
+    });
   });
 });
 

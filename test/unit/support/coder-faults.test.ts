@@ -111,6 +111,27 @@ describe('The scripted Coder', () => {
     expect(only().latest_build.build_number).to.equal(2);
   });
 
+  it('answers a whole list late with what was there when it was asked for, and others at once', async () => {
+    const held = coder.holdNextList();
+    const late = coder.workspaces();
+    await held.arrived;
+    coder.build('delete');
+    coder.finishBuilds('succeeded');
+    expect((await coder.workspaces({ query: `id:${id}` })).workspaces).to.deep.equal([]);
+    expect((await coder.workspaces()).workspaces).to.deep.equal([]);
+    held.release();
+    expect((await late).workspaces.map((w) => w.id)).to.deep.equal([id]);
+  });
+
+  it('loses and doubles rows of whole lists, which it counts once each', async () => {
+    coder.ofList = () => [];
+    expect(await coder.workspaces()).to.deep.equal({ workspaces: [], count: 1 });
+    coder.ofList = (rows) => [...rows, ...rows];
+    const { workspaces, count } = await coder.workspaces();
+    expect([workspaces.map((w) => w.id), count]).to.deep.equal([[id, id], 1]);
+    expect((await coder.workspaces({ query: `id:${id}` })).workspaces).to.have.length(1);
+  });
+
   it('fails every call in an outage', async () => {
     coder.outage = new CoderError('Unreachable', 'down');
     for (const [call] of Object.values(settings)) {

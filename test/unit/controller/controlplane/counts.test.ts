@@ -1,8 +1,14 @@
 import { expect } from 'chai';
-import { countsWithin, Counting, type Everything } from '../../../../src/controller/controlplane/counts.ts';
+import {
+  countsWithin,
+  Counting,
+  type Counts,
+  type Everything,
+} from '../../../../src/controller/controlplane/counts.ts';
+import type { Scope } from '../../../../src/controller/facts.ts';
 import { FakeClock } from '../../../support/clock.ts';
 
-const all = { organizations: [], owners: [] };
+const all: Scope = { organizations: [], owners: [] };
 const workspace = (organizationName: string, ownerName: string, isPrebuild = false): object => ({
   organizationName,
   ownerName,
@@ -17,6 +23,18 @@ const everything = {
   ],
   templates: [{ organizationName: 'acme' }, { organizationName: 'other' }],
 } as Everything;
+
+const none = { mirrored: 0, unmirrored: 0 };
+/** Counts once a minute. */
+function count(
+  counting: Counting,
+  what: Everything | undefined,
+  scope = all,
+  namespace = 'team',
+  mirrored = (): typeof none | undefined => none,
+): Counts | undefined {
+  return counting.count(namespace, scope, what, 60_000, mirrored);
+}
 
 describe('countsWithin', () => {
   const cases: [string, readonly string[], readonly string[], number, number][] = [
@@ -38,22 +56,42 @@ describe('Counting', () => {
     const clock = new FakeClock();
     const counting = new Counting(clock);
     const more = { ...everything, templates: [...everything.templates, { organizationName: 'acme' }] };
-    expect(counting.count('team', all, undefined, 60_000)).to.equal(undefined);
-    expect(counting.count('team', all, everything, 60_000)?.templates).to.equal(2);
+    expect(count(counting, undefined)).to.equal(undefined);
+    expect(count(counting, everything)?.templates).to.equal(2);
     await clock.advance(59_999);
-    expect(counting.count('team', all, more, 60_000)?.templates).to.equal(2);
-    expect(counting.count('elsewhere', all, more, 60_000)?.templates).to.equal(3);
+    expect(count(counting, more)?.templates).to.equal(2);
+    expect(count(counting, more, all, 'elsewhere')?.templates).to.equal(3);
     await clock.advance(1);
-    expect(counting.count('team', all, more, 60_000)?.templates).to.equal(3);
+    expect(count(counting, more)?.templates).to.equal(3);
     const scope = { ...all, organizations: ['other'] };
-    expect(counting.count('team', scope, more, 60_000)?.templates).to.equal(1);
+    expect(count(counting, more, scope)?.templates).to.equal(1);
   });
 
   it('keeps what was counted while everything is looked at anew, and forgets it with the control plane', () => {
     const counting = new Counting(new FakeClock());
-    counting.count('team', all, everything, 60_000);
-    expect(counting.count('team', all, undefined, 60_000)?.workspaces).to.equal(3);
+    count(counting, everything);
+    expect(count(counting, undefined)?.workspaces).to.equal(3);
     counting.forget('team');
-    expect(counting.count('team', all, undefined, 60_000)).to.equal(undefined);
+    expect(count(counting, undefined)).to.equal(undefined);
+  });
+
+  it('says nothing of the mirrors as long as some are still to be made', () => {
+    const counting = new Counting(new FakeClock());
+    const counts = count(counting, everything, all, 'team', () => undefined);
+    expect(counts).to.deep.equal({ workspaces: 3, templates: 2 });
+  });
+
+  it('counts the mirrors at the same moment as the rest, and not in between', async () => {
+    const clock = new FakeClock();
+    const counting = new Counting(clock);
+    let mirrored = { mirrored: 2, unmirrored: 1 };
+    const counted = (): Counts | undefined => count(counting, everything, all, 'team', () => mirrored);
+    const first = { workspaces: 3, templates: 2, mirrored: 2, unmirrored: 1 };
+    expect(counted()).to.deep.equal(first);
+    mirrored = { mirrored: 5, unmirrored: 0 };
+    await clock.advance(59_999);
+    expect(counted()).to.deep.equal(first);
+    await clock.advance(1);
+    expect(counted()).to.deep.equal({ workspaces: 3, templates: 2, mirrored: 5, unmirrored: 0 });
   });
 });

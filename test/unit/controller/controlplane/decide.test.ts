@@ -46,6 +46,7 @@ function input(
       held: { count: 0, some: [] },
       lastDeletion: undefined,
       counts: undefined,
+      remarks: [],
       ...facts,
     },
     now: NOW,
@@ -333,8 +334,15 @@ describe('decideControlPlane', () => {
     });
   });
 
+  it('says what a person should know of how Coder is looked at, as the end of its message', () => {
+    const remarks = ['The token may not read jobs', 'Two mirrors are missing'];
+    const step = expectStep(decideControlPlane(input({ secret, handshake, remarks })), 'report');
+    expect(shown(step.status)[0], 'it is Ready all the same').to.equal('Ready=True/Connected');
+    expect(messageOf(step.status)).to.match(/\. The token may not read jobs\. Two mirrors are missing$/);
+  });
+
   describe('counts', () => {
-    const counts = { workspaces: 3, templates: 2 };
+    const counts = { workspaces: 3, templates: 2, mirrored: 4, unmirrored: 1 };
 
     it('appear when everything was looked at', () => {
       const statusWith = (given: typeof counts | undefined, status = {}): CoderControlPlaneStatus =>
@@ -343,6 +351,13 @@ describe('decideControlPlane', () => {
       expect(statusWith(undefined).counts).to.equal(undefined);
       expect(statusWith(counts).counts).to.deep.equal(counts);
       expect(statusWith(undefined, { counts }).counts, 'it is being looked at anew').to.deep.equal(counts);
+    });
+
+    it('of mirrors stay as they were as long as some are still to be made: a restart does not make them flap', () => {
+      const fresh = { workspaces: 7, templates: 2 };
+      const facts = { secret, handshake, counts: fresh };
+      const step = expectStep(decideControlPlane(input(facts, {}, { status: { counts } })), 'report');
+      expect(step.status.counts).to.deep.equal({ ...fresh, mirrored: 4, unmirrored: 1 });
     });
   });
 

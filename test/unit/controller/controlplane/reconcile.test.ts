@@ -14,7 +14,7 @@ import { KubeError } from '../../../../src/kube/errors.ts';
 import { FakeClock, settle } from '../../../support/clock.ts';
 import { DEPLOYMENT, OPERATOR, OWNER, SimulatedCoder } from '../../../support/controller-coder.ts';
 import { HeldObject } from '../../../support/controller-kube.ts';
-import { shown } from '../../../support/controller-records.ts';
+import { messageOf, shown } from '../../../support/controller-records.ts';
 import { SETTINGS } from '../../../support/controller-world.ts';
 
 type Answers = Pick<CoderClient, 'buildInfo' | 'me' | 'tokenExpiry' | 'close'>;
@@ -36,6 +36,8 @@ class Bench {
   changes = 0;
   looks = 0;
   secret: Data | KubeError = {};
+  mirrored = { mirrored: 0, unmirrored: 0 };
+  remarks: readonly string[] = [];
   readonly connections = new Connections({
     clock: this.clock,
     logger: silentLogger,
@@ -44,6 +46,7 @@ class Bench {
     suspendedBySpec: () => this.held.object?.spec.suspend === true,
     onChange: () => this.changes++,
     onFirstLook: () => this.looks++,
+    onLook: () => undefined,
     onSuspicion: () => undefined,
     onWorkspace: () => undefined,
     onTemplate: () => undefined,
@@ -91,11 +94,18 @@ class Bench {
       const answer = this.answers.get(options.token ?? '');
       if (answer === undefined) return new CoderClient(options);
       this.made.push(options);
-      return Object.assign(Object.create(this.coder) as CoderClient, answer);
+      return new Proxy({ ...answer } as unknown as CoderClient, {
+        get: (own, name) => {
+          const call = Reflect.get(this.coder, name) as (...args: readonly unknown[]) => unknown;
+          return (Reflect.get(own, name) as unknown) ?? call.bind(this.coder);
+        },
+      });
     },
     isThere: () => true,
     olderOne: () => undefined,
     held: () => ({ count: 0, some: [] }),
+    mirrored: () => this.mirrored,
+    remarks: () => this.remarks,
   });
 
   /** A Secret with a token that Coder knows, or refuses. */
@@ -199,15 +209,27 @@ describe('ControlPlaneReconciler', () => {
       expect(bench.held.object?.status?.counts).to.equal(undefined);
       await settle();
       expect(bench.looks).to.equal(1);
+      bench.mirrored = { mirrored: 1, unmirrored: 0 };
       await bench.pass();
-      expect(bench.held.object?.status?.counts).to.deep.equal({ workspaces: 1, templates: 1 });
+      const counts = { workspaces: 1, templates: 1, mirrored: 1, unmirrored: 0 };
+      expect(bench.held.object?.status?.counts).to.deep.equal(counts);
       const { writes } = bench.held;
       bench.coder.addWorkspace(OWNER.username, 'other', template);
       await bench.pass();
       expect(bench.held.writes, 'not more often than it looks').to.equal(writes);
       await bench.clock.advance(60_000);
       await bench.pass();
-      expect(bench.held.object?.status?.counts).to.deep.equal({ workspaces: 2, templates: 1 });
+      expect(bench.held.object?.status?.counts).to.deep.equal({ ...counts, workspaces: 2 });
+    });
+
+    it('says what a person should know of how Coder is looked at, and no longer than it is so', async () => {
+      bench.give('one');
+      bench.remarks = ['Three mirrors are missing'];
+      await bench.pass();
+      expect(messageOf(bench.held.object?.status)).to.contain('. Three mirrors are missing');
+      bench.remarks = [];
+      await bench.pass();
+      expect(messageOf(bench.held.object?.status)).to.not.contain('Three mirrors');
     });
 
     it('takes new credentials over without a gap, and keeps the old ones until the new ones work', async () => {

@@ -8,7 +8,6 @@ import { RequestBudget, TurnTimeoutError } from '../../../../src/coder/ratelimit
 import { Connections } from '../../../../src/controller/connections.ts';
 import type { Context } from '../../../../src/controller/context.ts';
 import { Deletions } from '../../../../src/controller/deletions.ts';
-import type { PassWriter } from '../../../../src/controller/pass.ts';
 import type { Rest } from '../../../../src/controller/step.ts';
 import { TemplateReconciler } from '../../../../src/controller/template/reconcile.ts';
 import { runWorkers, type HandlerResult, type WorkResult } from '../../../../src/kube/workers.ts';
@@ -63,6 +62,7 @@ class Fleet {
       suspendedBySpec: () => false,
       onChange: () => undefined,
       onFirstLook: () => this.#wakeAll(),
+      onLook: () => undefined,
       onSuspicion: () => undefined,
       onWorkspace: () => undefined,
       onTemplate: (_, id) => this.#wakeAll((status) => status?.id === id),
@@ -180,13 +180,16 @@ class Fleet {
       if (found === undefined) throw new Error(`There is no ${object.metadata.name}`);
       return found;
     };
-    const writer: PassWriter = {
+    const unexpected = (): never => {
+      throw new Error('The content is in the object itself, and none is a mirror');
+    };
+    const writer: Context['writer'] = {
       writeStatus: (resource, object, status) => held(object).writer.writeStatus(resource, object, status),
       setFinalizer: (resource, object, finalizer, present) =>
         held(object).writer.setFinalizer(resource, object, finalizer, present),
-    };
-    const unexpected = (): never => {
-      throw new Error('The content is in the object itself');
+      create: unexpected,
+      setLabels: unexpected,
+      remove: unexpected,
     };
     return {
       kube: new HeldObject('none', {}).client,
