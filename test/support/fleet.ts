@@ -22,7 +22,6 @@ import { FakeClock } from './clock.ts';
 import { SimulatedCoder } from './controller-coder.ts';
 import { SETTINGS } from './controller-world.ts';
 import { MemoryKube, type AnyObject, type Write } from './memory-kube.ts';
-import { has } from './tenant.ts';
 
 const NAMESPACE = 'team';
 const EVENTS: ResourceType = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
@@ -31,6 +30,7 @@ export const POLL_MS = 10_000;
 /** Builds end at such times. */
 const BUILD_MS = 1_000;
 const WORKERS = 4;
+const LONGEST_MS = 60_000;
 
 /**
  * The whole operator with one control plane, in memory and in virtual time: all of it but the network, and the watches
@@ -147,18 +147,20 @@ export class Fleet {
     await this.clock.advance(count * (POLL_MS + 1_000));
   }
 
-  isConnected(): boolean {
-    return has(this.controlPlane, 'Ready', 'True', 'Connected');
+  /** Time passes until it is done. */
+  async until(done: Promise<unknown>): Promise<void> {
+    const end = new AbortController();
+    void done.finally(() => end.abort());
+    const giveUpAt = this.clock.now() + LONGEST_MS;
+    while (!end.signal.aborted) {
+      if (this.clock.now() > giveUpAt) throw new Error('It is never done');
+      await this.clock.advance(100);
+    }
   }
 
   async #end(): Promise<void> {
     this.#stop.abort(new Error('the process ends'));
-    let hasEnded = false;
-    void this.#running.finally(() => (hasEnded = true));
-    for (let i = 0; !hasEnded; i++) {
-      if (i > 100) throw new Error('The operator does not end');
-      await this.clock.advance(100);
-    }
+    await this.until(this.#running);
   }
 
   #playBuilds(): void {
@@ -221,8 +223,10 @@ export class Fleet {
         return (...args: readonly unknown[]) => {
           if (isClosed) return Promise.reject(new CoderError('Aborted', 'closed'));
           this.calls.push(name);
-          const call = this.coder.client[name] as unknown as (...given: readonly unknown[]) => unknown;
-          return call.apply(this.coder, [...args]);
+          const call: unknown = Reflect.get(this.coder, name);
+          if (typeof call !== 'function') throw new TypeError(`The scripted Coder has no ${name}`);
+          const answer: unknown = Reflect.apply(call, this.coder, args);
+          return answer;
         };
       },
     });

@@ -149,7 +149,8 @@ export class MemoryKube {
     const before = this.#found(resource, undefined, name);
     const { metadata = {}, ...rest } = body as { readonly metadata?: Partial<KubeObject['metadata']> };
     admit(before, metadata);
-    const { uid: _uid, resourceVersion: _version, ...changes } = metadata;
+    // These only say which state of the object is meant.
+    const changes = { ...metadata, uid: undefined, resourceVersion: undefined };
     const after = merged(before, { ...rest, metadata: changes }) as AnyObject;
     const { generation = 1 } = before.metadata;
     const isWished = !isDeepStrictEqual(after.spec, before.spec);
@@ -254,15 +255,18 @@ function refusal(status: number, reason: string, message: string, cause?: string
 
 /** As the API server merges: null takes a field out. */
 function merged(value: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const result: Record<string, unknown> = isObject ? { ...value } : {};
-  for (const [key, change] of Object.entries(patch)) {
-    if (change === undefined) continue;
-    if (change === null) delete result[key];
-    else result[key] = merged(result[key], change);
-  }
-  return result;
+  if (!isRecord(patch)) return patch;
+  const before = isRecord(value) ? value : {};
+  const changes = Object.entries(patch).filter(([, change]) => change !== undefined);
+  const kept = Object.entries(before).filter(([key]) => patch[key] !== null);
+  const changed = changes
+    .filter(([, change]) => change !== null)
+    .map(([key, change]) => [key, merged(before[key], change)] as const);
+  return Object.fromEntries([...kept, ...changed]);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function managedFieldsOf({ metadata }: AnyObject): readonly ManagedFields[] {

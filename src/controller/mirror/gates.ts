@@ -4,23 +4,12 @@ import type { Clock } from '../../base/clock.ts';
 const FREED_MS = 60_000;
 /** For so long nothing is created in a namespace that was found to be on its way out. */
 const CLOSED_MS = 60_000;
-/** The cluster refused to create one: another is tried after this time, and then more and more seldom. */
-const REFUSED_MS = 60_000;
-const LONGEST_REFUSED_MS = 1_800_000;
-
-interface Refusal {
-  readonly why: string;
-  readonly until: number;
-  readonly pauseMs: number;
-}
-
-/** When, for how long, and why mirrors are not to be made or removed, by namespace. All by the monotonic clock. */
+/** When mirrors are not to be made or removed yet. All by the monotonic clock. */
 export class Gates {
   readonly #clock: Clock;
   /** When an object of a user went away, by its key. */
   readonly #freed = new Map<string, number>();
   readonly #closed = new Map<string, number>();
-  readonly #refused = new Map<string, Refusal>();
   readonly #orphaned = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -45,27 +34,6 @@ export class Gates {
 
   isClosed(namespace: string): boolean {
     return (this.#closed.get(namespace) ?? 0) > this.#clock.monotonic();
-  }
-
-  /** The cluster lets us create none, by a quota or by lack of rights: that holds for all others too. */
-  refuse(namespace: string, why: string): void {
-    const now = this.#clock.monotonic();
-    const before = this.#refused.get(namespace);
-    // Several may have been under way.
-    if (before !== undefined && before.until > now) return;
-    const pauseMs = Math.min(LONGEST_REFUSED_MS, (before?.pauseMs ?? REFUSED_MS / 2) * 2);
-    this.#refused.set(namespace, { why, until: now + pauseMs, pauseMs });
-  }
-
-  /** Why none may be created now; undefined when one may be tried. */
-  refusal(namespace: string): string | undefined {
-    const refusal = this.#refused.get(namespace);
-    return refusal !== undefined && refusal.until > this.#clock.monotonic() ? refusal.why : undefined;
-  }
-
-  /** One was created. */
-  accept(namespace: string): void {
-    this.#refused.delete(namespace);
   }
 
   /** Milliseconds since it was first seen that the namespace has no control plane. */

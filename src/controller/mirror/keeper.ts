@@ -18,6 +18,7 @@ import { decideAppearance, decideMirror, type Neighbour } from './decide.ts';
 import { Gates } from './gates.ts';
 import { withBinding, type Binding, type MirroredObject, type MirrorKind } from './kinds.ts';
 import { hasLabels, isAppliedByOthers, labelsToGiveUp } from './labels.ts';
+import { Refusals } from './refusals.ts';
 import { Suspects } from './suspects.ts';
 import { Sweeps } from './sweeps.ts';
 import { Unmirrored } from './unmirrored.ts';
@@ -36,6 +37,7 @@ export interface MirrorsOptions {
 export class Mirrors {
   readonly #options: MirrorsOptions;
   readonly #gates: Gates;
+  readonly #refusals: Refusals;
   readonly #suspects: Suspects;
   readonly #sweeps: Sweeps;
   readonly #unmirrored = new Unmirrored();
@@ -44,6 +46,7 @@ export class Mirrors {
     this.#options = options;
     const { context, kind } = options;
     this.#gates = new Gates(context.clock);
+    this.#refusals = new Refusals(context.clock);
     this.#suspects = new Suspects({
       context,
       kind,
@@ -170,6 +173,9 @@ export class Mirrors {
     const bound = look(({ observer, fact }) =>
       id === undefined ? undefined : kind.thing(observer, fact.scope, id),
     );
+    const named = look(({ observer, fact }) => kind.named(observer, fact.scope, name));
+    // One that is bound to nothing yet is about to stand for what bears its name.
+    const stands = id ?? named?.id;
     const namesake = bound === undefined ? undefined : kind.store.get(`${namespace}/${bound.name}`);
     const step = decideMirror({
       name,
@@ -181,12 +187,13 @@ export class Mirrors {
       orphanedForMs: () => this.#gates.orphanedForMs(namespace),
       isOutside: ({ scope }) => kind.isOutside(scope, name),
       hasLooked: look(({ observer }) => kind.hasLooked(observer)) ?? false,
-      named: look(({ observer, fact }) => kind.named(observer, fact.scope, name)),
+      named,
       bound,
       absence:
         look((at) => (id === undefined ? undefined : this.#suspects.answer(namespace, at, id))) ??
         'unchecked',
-      claimants: id === undefined ? [] : this.#claimants(namespace, id).filter((c) => c.name !== name),
+      claimants:
+        stands === undefined ? [] : this.#claimants(namespace, stands).filter((c) => c.name !== name),
       namesake: namesake === undefined ? undefined : neighbour(namesake),
     });
     switch (step.do) {
@@ -224,7 +231,7 @@ export class Mirrors {
   /** The control plane of the namespace is gone. */
   forget(namespace: string): void {
     this.#gates.orphanedForMs(namespace);
-    this.#gates.accept(namespace);
+    this.#refusals.forget(namespace);
     this.#suspects.forget(namespace);
     this.#sweeps.forget(namespace);
     this.#unmirrored.forgetAll(namespace);
@@ -238,7 +245,7 @@ export class Mirrors {
   ): Promise<Rest | undefined> {
     const { context, kind } = this.#options;
     if (this.#gates.isClosed(namespace)) return undefined;
-    const refusal = this.#gates.refusal(namespace);
+    const refusal = this.#refusals.why(namespace, id);
     if (refusal !== undefined) {
       this.#unmirrored.put(namespace, id, name, refusal);
       return undefined;
@@ -256,12 +263,11 @@ export class Mirrors {
         return undefined;
       }
       if (!isForbidden(error) && !isInvalid(error)) throw error;
-      // A rule of the cluster may refuse this one; a quota, or rights that we lack, refuse all.
-      if (isForbidden(error)) this.#gates.refuse(namespace, error.message);
+      this.#refusals.refuse(namespace, id, error.message);
       this.#unmirrored.put(namespace, id, name, error.message);
       return undefined;
     }
-    this.#gates.accept(namespace);
+    this.#refusals.accept(namespace, id);
     return kind.show(withBinding(created, bindingOf(live, id)), false);
   }
 

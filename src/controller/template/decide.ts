@@ -16,7 +16,7 @@ import {
 } from '../report.ts';
 import { noNotes } from '../notes.ts';
 import { settleMs } from '../settings.ts';
-import { after, withBackoff } from '../step.ts';
+import { after, withBackoff, type StepEvent } from '../step.ts';
 import { takenHash, wishedContent, type Wished } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
@@ -300,7 +300,9 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
       ? input.facts.activeVersionName.name
       : undefined;
   if (named === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
-  const event = overruledWarning(input, choice.overruled, 'template');
+  const overruled = overruledWarning(input, choice.overruled, 'template');
+  const isNew = input.object.status?.id === undefined || isTakenOver(input.object);
+  const event = isNew && status.origin === 'Adopted' ? adoption(record, overruled) : overruled;
   const known: Found = {
     ...bound,
     input: { ...input, notes: { drifts: [], event } },
@@ -319,4 +321,11 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   const step = content.do === 'report' && send !== undefined ? send(content) : content;
   // A report has it among its notes.
   return step.do === 'write' ? { ...step, notice: step.notice ?? event } : step;
+}
+
+/** A report has one event: a warning that is due at the same time becomes part of this one. */
+function adoption(record: TemplateRecord, warning: StepEvent | undefined): StepEvent {
+  const message = `Took over the template ${record.organizationName}/${record.name}`;
+  if (warning === undefined) return { type: 'Normal', reason: 'Adopted', message };
+  return { ...warning, message: `${message}. ${warning.message}` };
 }

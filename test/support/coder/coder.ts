@@ -13,6 +13,7 @@ import type {
   Template,
   TemplateVersion,
   TemplateVersionVariable,
+  TokenExpiry,
   UpdateTemplateRequest,
   User,
   Workspace,
@@ -120,7 +121,7 @@ export class SimulatedCoder
     return { version: 'v2.30.0+scripted', deployment_id: this.deploymentID };
   }
 
-  async tokenExpiry(): ReturnType<CoderClient['tokenExpiry']> {
+  async tokenExpiry(): Promise<TokenExpiry> {
     await this.arrive();
     return { at: '2099-01-01T00:00:00Z', lifetimeMs: TOKEN_LIFETIME_MS };
   }

@@ -45,7 +45,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'GET /users/me': (coder) => coder.me(),
   'GET /users/{}': (coder, { params: [user = ''] }) => coder.user(user),
   'GET /users/me/keys/{}': async (coder, { params: [id] }) => {
-    const { at = undefined, lifetimeMs = 0 } = (await coder.tokenExpiry()) ?? {};
+    const { at, lifetimeMs = 0 } = await coder.tokenExpiry();
     return { id, expires_at: at, lifetime_seconds: lifetimeMs / 1000 };
   },
   'GET /organizations/{}': (coder, { params: [name = ''] }) =>

@@ -366,6 +366,30 @@ describe('Wakeups', () => {
   describe('mirrors', () => {
     const bound: Parts = { status: { id: 'w1' } };
 
+    const label = { labels: { 'coder.com/mirror': 'true' } };
+
+    it('have their turn behind what people wait for, also when all are woken', async () => {
+      const b = bench({ template: { metadata: label, status: { id: 't1' } } });
+      b.wakeups.templateChanged('team', 't1', undefined);
+      b.wakeups.workspaceEvent({ type: 'added', key: 'x', object: only(b, 'workspaces') });
+      expect(await b.woken()).to.deep.equal([W, T]);
+    });
+
+    it('that a user takes over claim what they showed: whoever has it too is woken', async () => {
+      const b = bench({ workspace: { ...bound, spec: { running: true } } });
+      const previous = object('acme.ann.dev', { ...bound, metadata: label });
+      b.own = true;
+      const now = only(b, 'workspaces');
+      b.wakeups.workspaceEvent({ type: 'modified', key: 'x', object: now, previous });
+      expect(await b.woken()).to.deep.equal([W, 'CoderWorkspace:elsewhere/acme.zoe.far']);
+    });
+
+    it('that go leave nothing that a control plane waits for', async () => {
+      const b = bench({ workspace: { ...bound, metadata: label } });
+      b.wakeups.workspaceEvent({ type: 'deleted', key: 'x', object: only(b, 'workspaces') });
+      expect(await b.woken()).to.deep.equal([]);
+    });
+
     it('may be needed by anything in a Coder that was looked at', () => {
       const b = bench();
       b.wakeups.connectionChanged('team', true);

@@ -38,35 +38,6 @@ describe('Gates', () => {
     expect(gates.isClosed('team')).to.equal(false);
   });
 
-  it('keep why the cluster refuses, for a time that doubles up to half an hour', async () => {
-    const pauses: number[] = [];
-    for (let i = 0; i < 7; i++) {
-      gates.refuse('team', 'the quota is used up');
-      gates.refuse('team', 'another one that was under way');
-      let minutes = 0;
-      for (; gates.refusal('team') !== undefined; minutes++) {
-        expect(gates.refusal('team')).to.equal('the quota is used up');
-        await clock.advance(MINUTE_MS);
-      }
-      pauses.push(minutes);
-    }
-    expect(pauses).to.deep.equal([1, 2, 4, 8, 16, 30, 30]);
-    expect(gates.refusal('elsewhere')).to.equal(undefined);
-  });
-
-  it('open when one was created, and then begin anew', async () => {
-    for (const why of ['one', 'two']) {
-      gates.refuse('team', why);
-      await clock.advance(MINUTE_MS);
-    }
-    expect(gates.refusal('team')).to.equal('two');
-    gates.accept('team');
-    expect(gates.refusal('team')).to.equal(undefined);
-    gates.refuse('team', 'three');
-    await clock.advance(MINUTE_MS);
-    expect(gates.refusal('team')).to.equal(undefined);
-  });
-
   it('know since when a namespace has no control plane', async () => {
     expect(gates.orphanedForMs('team')).to.equal(0);
     await clock.advance(7_000);

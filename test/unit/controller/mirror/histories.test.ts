@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import sinon from 'sinon';
-import { templates, workspaces, type CoderWorkspace } from '../../../../src/api/kinds.ts';
+import { templates, type CoderWorkspace } from '../../../../src/api/kinds.ts';
 import { isMirror } from '../../../../src/api/mirrors.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
 import type { Template, Workspace } from '../../../../src/coder/types.ts';
@@ -14,7 +14,7 @@ import {
 import { Fleet } from '../../../support/fleet.ts';
 import { runs } from '../../../support/histories.ts';
 import type { Write } from '../../../support/memory-kube.ts';
-import { faultsOfMirrors, nameOf } from '../../../support/mirror-rules.ts';
+import { faultsOfMirrors } from '../../../support/mirror-rules.ts';
 
 const NAMES = ['dev', 'web', 'Data', 'ml'];
 const OWNERS = [OWNER.username, STRANGER.username, 'carol'];

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { OWNER } from '../../../support/controller-coder.ts';
-import { Fleet, POLL_MS } from '../../../support/fleet.ts';
+import { Fleet } from '../../../support/fleet.ts';
 import { faultsOfMirrors } from '../../../support/mirror-rules.ts';
 
 /** Longer than the name of a user's object stays free, so that nothing else keeps its mirror from coming. */
@@ -23,9 +23,7 @@ describe('mirrors and a list that comes late', () => {
   /** While the next list is under way, this happens. */
   async function meanwhile(act: () => void): Promise<void> {
     const held = fleet.coder.holdNextList();
-    let hasArrived = false;
-    void held.arrived.then(() => (hasArrived = true));
-    while (!hasArrived) await fleet.pass(POLL_MS / 10);
+    await fleet.until(held.arrived);
     act();
     await fleet.pass(LATE_MS);
     held.release();
