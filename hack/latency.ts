@@ -11,7 +11,6 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { systemClock } from '../src/base/clock.ts';
 import { silentLogger } from '../src/base/logger.ts';
-import { findCondition } from '../src/api/conditions.ts';
 import {
   controlPlanes,
   templates,
@@ -25,8 +24,9 @@ import { CoderClient } from '../src/coder/client.ts';
 import { MAX_ARCHIVE_BYTES } from '../src/coder/layout.ts';
 import { KubeClient } from '../src/kube/client.ts';
 import { openConnection } from '../src/kube/connection.ts';
-import { Reflector } from '../src/kube/reflector.ts';
 import { Store } from '../src/kube/store.ts';
+import { quantile } from './bench/figures.ts';
+import { isReady, reflect, timedWish, untilObject, type WishTimes } from './bench/wish.ts';
 import { controlPlane, namespace, template } from './demo/manifests.ts';
 import { installOperator, startOperator } from './stack/operator.ts';
 import { terminalProgress } from './stack/progress.ts';
@@ -40,14 +40,6 @@ const ARCHIVE_EVERY = 3;
  * turn would measure nothing.
  */
 const BETWEEN_ARCHIVES_MS = 6_000;
-const LONGEST_WAIT_MS = 120_000;
-
-interface Sample {
-  /** From the request to Ready, in milliseconds. */
-  readonly totalMs: number;
-  /** Of that, the build's own. */
-  readonly buildMs: number;
-}
 
 const progress = terminalProgress();
 const stop = new AbortController();
@@ -71,19 +63,19 @@ async function measure(servers: Stack): Promise<void> {
   try {
     await prepare(servers);
     const store = new Store<CoderWorkspace>();
-    const reflecting = reflect(kube, workspaces, store);
+    const reflecting = reflect(kube, workspaces, namespace, store, stop.signal);
     const archives = await Archives.open(kube);
-    const starts: Sample[] = [];
-    const stops: Sample[] = [];
+    const starts: WishTimes[] = [];
+    const stops: WishTimes[] = [];
     const uploads: number[] = [];
     for (let i = 1; i <= TRIES; i++) {
       const name = `coder.${coder.accounts.adminUser}.try${i}`;
       const object = { metadata: { namespace, name }, spec: { templateName: 'hello', running: true } };
       const created = (): Promise<KubeObject> => kube.create(workspaces, object);
-      starts.push(await timed(store, client, name, created));
+      starts.push(await timedWish(store, client, created));
       const patched = (): Promise<KubeObject> =>
         kube.mergePatch(workspaces, namespace, name, { spec: { running: false } });
-      stops.push(await timed(store, client, name, patched));
+      stops.push(await timedWish(store, client, patched));
       if (i % ARCHIVE_EVERY === 0) uploads.push(await archives.timed());
       progress.note(`${i} of ${TRIES}`);
     }
@@ -118,66 +110,12 @@ async function prepare({ kubernetes, coder }: Stack): Promise<void> {
   await ready(templates);
 }
 
-/** Times one wish from its request to Ready. */
-async function timed(
-  store: Store<CoderWorkspace>,
-  client: CoderClient,
-  name: string,
-  request: () => Promise<KubeObject>,
-): Promise<Sample> {
-  const start = systemClock.monotonic();
-  const { generation } = (await request()).metadata;
-  const { object, at } = await until(store, name, (o) => isReady(o, generation));
-  const workspace = await client.workspace(object.status?.id ?? '');
-  const { job } = workspace.latest_build;
-  return {
-    totalMs: at - start,
-    buildMs: new Date(job.completed_at ?? '').getTime() - new Date(job.created_at).getTime(),
-  };
-}
-
-/** Waits until an object is as `isSo` says, and tells when that was seen. */
-function until<T extends KubeObject>(
-  store: Store<T>,
-  name: string,
-  isSo: (object: T) => boolean,
-): Promise<{ readonly object: T; readonly at: number }> {
-  return new Promise((resolve, reject) => {
-    const cancel = systemClock.after(LONGEST_WAIT_MS, () =>
-      reject(new Error(`${name} did not become what it should: ${isSo.toString()}`)),
-    );
-    const look = (): void => {
-      const object = store.get(`${namespace}/${name}`);
-      if (object === undefined || !isSo(object)) return;
-      cancel();
-      unsubscribe();
-      resolve({ object, at: systemClock.monotonic() });
-    };
-    const unsubscribe = store.subscribe(look);
-    look();
-  });
-}
-
-function isReady({ status }: CoderWorkspace | CoderTemplate, generation: number | undefined): boolean {
-  return (
-    findCondition(status?.conditions, 'Ready')?.status === 'True' && status?.observedGeneration === generation
-  );
-}
-
-function reflect<T extends KubeObject>(
-  kube: KubeClient,
-  resource: ResourceType,
-  store: Store<T>,
-): Promise<void> {
-  const options = { client: kube, resource, namespace, store, clock: systemClock, logger: silentLogger };
-  return new Reflector<T>(options).run(stop.signal);
-}
-
 /** A template whose content comes from archives of 1 MiB, on a server of this process. */
 class Archives {
   readonly #kube: KubeClient;
   readonly #store = new Store<CoderTemplate>();
   readonly #name = 'coder.archive';
+  readonly #key = `${namespace}/${this.#name}`;
   /** What is served, by its path. */
   readonly #served = new Map<string, Buffer>();
   readonly #server: Server;
@@ -188,7 +126,7 @@ class Archives {
 
   private constructor(kube: KubeClient) {
     this.#kube = kube;
-    this.#reflecting = reflect(kube, templates, this.#store);
+    this.#reflecting = reflect(kube, templates, namespace, this.#store, stop.signal);
     this.#server = createServer((request, response) => {
       const bytes = this.#served.get(request.url ?? '');
       response.writeHead(bytes === undefined ? 404 : 200).end(bytes);
@@ -224,12 +162,12 @@ class Archives {
     const spec = { source: { archive: await this.#publish() } };
     const start = systemClock.monotonic();
     const { generation } = (await request(spec)).metadata;
-    const { at } = await until(this.#store, this.#name, ({ status }) => {
+    const { at } = await untilObject(this.#store, this.#key, ({ status }) => {
       const id = status?.pendingVersion?.id ?? status?.activeVersion?.id;
       return id !== undefined && !this.#versions.has(id);
     });
     this.#lastAt = at;
-    const { object } = await until(this.#store, this.#name, (o) => isReady(o, generation));
+    const { object } = await untilObject(this.#store, this.#key, (o) => isReady(o, generation));
     this.#versions.add(object.status?.activeVersion?.id ?? '');
     return at - start;
   }
@@ -247,7 +185,7 @@ class Archives {
   }
 }
 
-function print(what: string, samples: readonly Sample[]): void {
+function print(what: string, samples: readonly WishTimes[]): void {
   const added = samples.map((s) => s.totalMs - s.buildMs);
   const builds = samples.map((s) => s.buildMs);
   console.log(
@@ -257,9 +195,7 @@ function print(what: string, samples: readonly Sample[]): void {
 }
 
 function quantiles(samples: readonly number[]): string {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const at = (q: number): string =>
-    `${Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0)} ms`;
+  const at = (q: number): string => `${Math.round(quantile(samples, q))} ms`;
   return `p50 ${at(0.5)}, p99 ${at(0.99)}`;
 }
 

@@ -30,6 +30,8 @@ export async function installOperator(kubernetes: Kubernetes, signal?: AbortSign
 export interface OperatorOptions {
   /** Tells several in one stack apart, in state, logs and messages. Default `operator`. */
   readonly name?: Extract<PortName, `operator${string}`>;
+  /** What Node is told to run, with options of its own in front. Default: the sources of this checkout, by tsx. */
+  readonly program?: readonly string[];
   /** Flags after those that the local stack needs. */
   readonly args?: readonly string[];
   /** Added to the environment. */
@@ -95,9 +97,7 @@ export async function startOperator(stack: Stack, options: OperatorOptions = {})
         name,
         command: process.execPath,
         args: [
-          '--import',
-          'tsx',
-          join(checkout, 'src', 'main.ts'),
+          ...(options.program ?? ['--import', 'tsx', join(checkout, 'src', 'main.ts')]),
           'controller',
           ...['--kubeconfig', kubeconfig],
           ...['--listen', `127.0.0.1:${ports[name]}`],

@@ -1,0 +1,50 @@
+import type { BenchArguments, Row } from './arguments.ts';
+import type { Measurement } from './figures.ts';
+import { memoryOf } from './processes.ts';
+import { dashboard } from './rows/dashboard.ts';
+import { compareMirrors, mirrorAll } from './rows/mirrors.ts';
+import { baseline, rest } from './rows/rest.ts';
+import { restart } from './rows/restart.ts';
+import { apply, resync } from './rows/wishes.ts';
+import type { Site } from './site.ts';
+
+const MB = 1024 * 1024;
+
+/** Measures the rows that are wanted at the size of the site. Each begins and ends with everything at rest. */
+export async function measure(site: Site, options: BenchArguments): Promise<readonly Measurement[]> {
+  const wants = (row: Row): boolean => options.rows.includes(row);
+  const found: Measurement[] = [];
+  const alone = wants('rest') ? await baseline(site) : undefined;
+  const seconds = await mirrorAll(site);
+  // What a process needed at most has to be asked before it is ended.
+  let peak = memoryOf(site.operatorPid()).peak;
+  if (wants('mirrors')) found.push(...(await compareMirrors(site, seconds)));
+  if (wants('restart')) found.push(...(await restart(site)));
+  if (alone !== undefined) found.push(...(await rest(site, options.looks, alone)));
+  const { now } = memoryOf(site.operatorPid());
+  if (wants('apply')) found.push(...(await apply(site)));
+  if (wants('resync')) found.push(...(await resync(site)));
+  if (wants('dashboard')) found.push(...(await dashboard(site)));
+  peak = Math.max(peak, memoryOf(site.operatorPid()).peak);
+  if (wants('loop')) found.push(longestHold(site));
+  if (wants('memory')) {
+    const memory = { row: 'memory', unit: 'MB', aim: 250 } as const;
+    found.push(
+      { ...memory, title: "the operator's memory at its peak (VmHWM)", value: peak / MB },
+      { ...memory, title: "the operator's memory at rest (VmRSS)", value: now / MB },
+    );
+  }
+  return found;
+}
+
+function longestHold({ scraper }: Site): Measurement {
+  const holds = [...scraper.holds];
+  return {
+    row: 'loop',
+    title: 'longest hold of the event loop',
+    unit: 'ms',
+    aim: 50,
+    value: Math.max(...holds.map(([, ms]) => ms)),
+    note: holds.map(([phase, ms]) => `${phase} ${Math.round(ms)} ms`).join(', '),
+  };
+}

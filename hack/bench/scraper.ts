@@ -1,0 +1,117 @@
+import type { Clock } from '../../src/base/clock.ts';
+import type { Operator } from '../stack/operator.ts';
+import { parseSeries, sum, type Series } from './prometheus.ts';
+
+/** What the operator said of itself at one time. */
+export interface Sample {
+  /** By the monotonic clock. */
+  readonly at: number;
+  readonly series: readonly Series[];
+}
+
+export interface ScraperOptions {
+  readonly operator: Operator;
+  readonly clock: Clock;
+  /** Between two looks, in milliseconds. Default 250. */
+  readonly everyMs?: number;
+}
+
+/** As prom-client names it; each look begins it anew, so only one reader gets all of it. */
+const LONGEST_HOLD = 'nodejs_eventloop_lag_max_seconds';
+
+/**
+ * Reads the metrics of the operator again and again, and remembers how long its event loop was held at most in each
+ * phase of the bench.
+ */
+export class Scraper {
+  readonly #options: ScraperOptions;
+  readonly #holds = new Map<string, number>();
+  #phase = 'start';
+  #last: Sample | undefined;
+  #waiting: ((sample: Sample) => void)[] = [];
+
+  constructor(options: ScraperOptions) {
+    this.#options = options;
+  }
+
+  /** Longest hold in milliseconds by phase, in the order of the phases. */
+  get holds(): ReadonlyMap<string, number> {
+    return this.#holds;
+  }
+
+  /** The last sample; undefined before the first. */
+  get last(): Sample | undefined {
+    return this.#last;
+  }
+
+  /** From the next sample on the holds are those of this phase. */
+  enter(phase: string): void {
+    this.#phase = phase;
+  }
+
+  /** Runs until the signal aborts. While the operator does not answer there are no samples. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, operator, everyMs = 250 } = this.#options;
+    while (!signal.aborted) {
+      const phase = this.#phase;
+      const series = await this.#read(operator.url, signal);
+      if (series !== undefined) {
+        const hold = 1000 * sum(series, LONGEST_HOLD);
+        this.#holds.set(phase, Math.max(this.#holds.get(phase) ?? 0, hold));
+        this.#last = { at: clock.monotonic(), series };
+        for (const wake of this.#waiting.splice(0)) wake(this.#last);
+      }
+      await clock.sleep(everyMs, signal).catch(() => undefined);
+    }
+  }
+
+  /** A sample that was taken wholly after this call. */
+  async fresh(signal: AbortSignal): Promise<Sample> {
+    await this.#next(signal);
+    return this.#next(signal);
+  }
+
+  /** Waits for a sample that is as `isSo` says; undefined when the time is over. */
+  async until(
+    isSo: (sample: Sample) => boolean,
+    withinMs: number,
+    signal: AbortSignal,
+  ): Promise<Sample | undefined> {
+    const timeout = AbortSignal.timeout(withinMs);
+    const either = AbortSignal.any([signal, timeout]);
+    try {
+      for (;;) {
+        const sample = await this.#next(either);
+        if (isSo(sample)) return sample;
+      }
+    } catch (error) {
+      if (timeout.aborted && !signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  #next(signal: AbortSignal): Promise<Sample> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason as Error);
+      if (signal.aborted) {
+        onAbort();
+        return;
+      }
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.push((sample) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(sample);
+      });
+    });
+  }
+
+  async #read(url: string, signal: AbortSignal): Promise<readonly Series[] | undefined> {
+    try {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(5_000)]);
+      const answer = await fetch(`${url}/metrics`, { signal: limit });
+      return answer.ok ? parseSeries(await answer.text()) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
