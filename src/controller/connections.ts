@@ -180,6 +180,20 @@ export class Connections {
     entry?.live?.slots.close();
   }
 
+  /** @throws when another deployment answers now; the control plane is looked at then. */
+  async #assertSameCoder(
+    namespace: string,
+    controlPlane: string,
+    client: CoderClient,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { deployment_id: found } = await client.buildInfo({ signal, counted: false });
+    const meant = this.live(namespace)?.fact.deploymentID;
+    if (meant === undefined || found === meant) return;
+    this.#options.onSuspicion(namespace, controlPlane);
+    throw new CoderError('UnexpectedResponse', `Another Coder deployment answers (${found}) than ${meant}`);
+  }
+
   #observe(namespace: string, controlPlane: string, connection: NewConnection): Observed {
     const { clock, logger, signal, onWorkspace, onTemplate, onFirstLook, onLook, onSlot } = this.#options;
     const { client, fact, pollIntervalMs, maxConcurrentBuilds } = connection;
@@ -206,6 +220,7 @@ export class Connections {
       // As the control plane says now: a change of its scope does not begin a new connection.
       organizations: () => (this.live(namespace)?.fact ?? fact).scope.organizations,
       onError: (error) => this.suspect(namespace, error),
+      assertSameCoder: (ended) => this.#assertSameCoder(namespace, controlPlane, client, ended),
     });
     observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
       logger.error('an observer ended', { namespace, controlPlane, error });

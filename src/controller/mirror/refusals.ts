@@ -42,7 +42,7 @@ export class Refusals {
   }
 
   refuse(namespace: string, id: string, why: string): void {
-    const known = this.#namespaces.get(namespace) ?? { things: new Map(), inRow: 0, all: undefined };
+    const known = this.#namespaces.get(namespace) ?? fresh();
     this.#namespaces.set(namespace, known);
     const before = known.things.get(id);
     known.things.set(id, this.#longer(before, why, FIRST_MS));
@@ -72,4 +72,8 @@ export class Refusals {
     const pauseMs = before === undefined ? firstMs : Math.min(LONGEST_MS, before.pauseMs * 2);
     return { why, until: this.#clock.monotonic() + pauseMs, pauseMs };
   }
+}
+
+function fresh(): Namespace {
+  return { things: new Map(), inRow: 0, all: undefined };
 }

@@ -34,6 +34,11 @@ export interface ObserverOptions {
   readonly onRecord?: ((id: string, record: WorkspaceRecord | undefined) => void) | undefined;
   /** Told when Coder could not be read. */
   readonly onError: (error: unknown) => void;
+  /**
+   * Throws when another Coder answers than the one that is meant. Asked before and after each look, and after each read of
+   * what was not known: what another one says of its own must not be taken for news of this one.
+   */
+  readonly assertSameCoder?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Names of the organizations whose builds matter as soon as they begin; empty for all. Default all. */
   readonly organizations?: (() => readonly string[]) | undefined;
   /** From 0 to 1. Default Math.random. */
@@ -72,6 +77,7 @@ export class Observer {
       readOne: (id, signal) => this.#readOne(id, signal),
       readMany: async (ids, signal) => {
         const list = await client.workspaces({ query: `id:${ids.join(',')}`, signal, counted: false });
+        await this.#assertSameCoder(list.workspaces, signal);
         return list.workspaces.map((w) => recordOf(w, this.#shared));
       },
       onRead: (id, record, askedAt) => {
@@ -235,6 +241,7 @@ export class Observer {
   async #lookAtEverything(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const { client, clock, logger, onWorkspace, onTemplate, onFirstLook, onLook } = this.#options;
     const askedAt = clock.monotonic();
+    await this.#options.assertSameCoder?.(signal);
     this.#texts.turn();
     // A row may come twice, when it moved while the list was made.
     const rows = new Map<string, WorkspaceRecord>();
@@ -244,6 +251,7 @@ export class Observer {
       organizations.set(workspace.organization_id, workspace.organization_name);
     };
     const { count } = await client.eachWorkspace(each, { timeoutMs, counted: false, signal });
+    await this.#options.assertSameCoder?.(signal);
     logger.debug('looked at everything in Coder', { workspaces: rows.size, count });
     const heldBack = Math.max(0, count - rows.size);
     const suspicion = suspicionAfter(heldBack, this.#heldBack);
@@ -290,16 +298,25 @@ export class Observer {
     const { client, clock } = this.#options;
     const askedAt = clock.monotonic();
     const templates = await client.templates({ signal, counted: false });
+    await this.#options.assertSameCoder?.(signal);
     const rows = new Map(templates.map((t) => [t.id, templateRecordOf(t)]));
     const { changed, missing } = await this.templates.putAll(rows, askedAt);
     this.#hasListedTemplates = true;
     return [...changed, ...missing];
   }
 
+  /** What is known already can only be of the Coder that is meant: no two of them share a UUID. */
+  async #assertSameCoder(read: readonly Workspace[], signal: AbortSignal): Promise<void> {
+    const isKnown = read.every(({ id }) => this.workspaces.get(id) !== undefined);
+    if (!isKnown) await this.#options.assertSameCoder?.(signal);
+  }
+
   /** Undefined for one that is not shown to us; one that is gone for certain does not come back. */
   async #readOne(id: string, signal: AbortSignal): Promise<WorkspaceRecord | undefined> {
     try {
-      return recordOf(await this.#options.client.workspace(id, { signal, counted: false }), this.#shared);
+      const workspace = await this.#options.client.workspace(id, { signal, counted: false });
+      await this.#assertSameCoder([workspace], signal);
+      return recordOf(workspace, this.#shared);
     } catch (error) {
       if (isGone(error)) this.provenGone(id);
       // Coder forbids a workspace whose template is not shown to us.

@@ -462,6 +462,29 @@ describe('CoderClient', () => {
     expect(result).to.deep.equal({ count: 3, skipped: 1 });
   });
 
+  it('asks for a long list in pages, until all that Coder counts was asked for', async () => {
+    const rows = Array.from({ length: 1_201 }, (_, i) => workspaceAnswer({ name: `w${i}` }));
+    answers = {
+      'GET /workspaces': ({ query }: SeenRequest) => {
+        const [limit, offset] = ['limit', 'offset'].map((key) => Number(query.get(key)));
+        // One that may not be shown makes its page shorter.
+        const page = rows.slice(offset, (offset ?? 0) + (limit ?? 0)).filter(({ name }) => name !== 'w7');
+        return { workspaces: page, count: rows.length };
+      },
+    };
+    const names: string[] = [];
+    expect(await client.eachWorkspace(({ name }) => names.push(name))).to.deep.equal({
+      count: 1_201,
+      skipped: 0,
+    });
+    expect(names).to.deep.equal(rows.map(({ name }) => name).filter((name) => name !== 'w7'));
+    expect(asked()).to.deep.equal([
+      'GET /workspaces?limit=500',
+      'GET /workspaces?limit=500&offset=500',
+      'GET /workspaces?limit=500&offset=1000',
+    ]);
+  });
+
   it('lets others have their turn while a long list arrives, also when all of it is there at once', async () => {
     const rows = Array.from({ length: 3_000 }, () => workspaceAnswer({ extra: 'x'.repeat(2_000) }));
     answers = { 'GET /workspaces': { workspaces: rows, count: rows.length } };

@@ -175,6 +175,7 @@ describe('what Coder does not show, through the running loop', function () {
     for (const name of m.names) expect(m.object(name)?.status?.deploymentID).to.equal(OTHER_DEPLOYMENT);
     expect(before.present).to.have.length(mirrored.length + 1);
     // A user's object makes anew what it wishes, and nobody else's does.
+    await m.until(own, (o) => isReady(o) && o.status?.deploymentID === OTHER_DEPLOYMENT);
     expect(other.landed.map(({ what, detail }) => `${what} ${detail}`)).to.deep.equal([
       'createWorkspace ann/own',
     ]);

@@ -97,17 +97,20 @@ describe('mirrors, through the running loop', function () {
       expect(m.names).to.deep.equal(['acme.ann.dev']);
     });
 
-    it('go with their control plane, and what they showed stays', async () => {
+    it('stay when their control plane is replaced, as by `kubectl replace --force`', async () => {
       m = await LoopMirrors.open();
-      const { id } = await m.added('dev');
+      const workspace = await m.added('dev');
+      const { uid } = m.objectOf(workspace).metadata;
+      const { spec, metadata: former } = await m.loop.untilControlPlane(() => true);
       await m.loop.kube.delete(controlPlanes, m.loop.namespace, 'coder');
-      await m.untilGone('acme.ann.dev');
-      await m.loop.until(
-        () => m.loop.templates,
-        (all) => all.length === 0,
-      );
+      const metadata = { name: 'coder', namespace: m.loop.namespace };
+      await m.loop.kube.create(controlPlanes, { metadata, ...{ spec } });
+      await m.loop.untilControlPlane((c) => c.metadata.uid !== former.uid && isReady(c));
+      await m.loop.looks(5);
+      await m.untilRight();
+      expect(m.objectOf(workspace).metadata.uid).to.equal(uid);
+      expect(m.removals).to.equal(0);
       expect(m.loop.server.changes).to.deep.equal([]);
-      expect(m.coder.present.map((w) => w.id)).to.deep.equal([id]);
     });
 
     it('that somebody deletes come back, and nothing happens in Coder', async () => {
@@ -203,7 +206,7 @@ describe('mirrors, through the running loop', function () {
         m.loop.server.requests.slice(asked).map(({ path }) => path.replace(/[0-9a-f-]{36}/, '*')),
       );
       expect([...paths]).to.have.members(
-        ['workspaces', 'templates', 'organizations/*/provisionerjobs'].map(inAPI),
+        ['buildinfo', 'workspaces', 'templates', 'organizations/*/provisionerjobs'].map(inAPI),
       );
     });
 

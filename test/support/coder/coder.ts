@@ -153,14 +153,14 @@ export class SimulatedCoder
     return { count, skipped: 0 };
   }
 
-  async workspaces({ query = '', limit = 0 }: WorkspaceQuery = {}): Promise<WorkspaceList> {
+  async workspaces({ query = '', limit = 0, offset = 0 }: WorkspaceQuery = {}): Promise<WorkspaceList> {
     await this.arrive();
     const terms = query.split(/\s+/).filter((term) => term !== '');
     const counted = this.workspaceStore.present
       .filter((row) => this.sight.ofWorkspace(row))
       .map((row) => this.workspaceStore.shown(row))
       .filter((workspace) => terms.every((term) => matches(workspace, term)));
-    const page = limit === 0 ? counted : counted.slice(0, limit);
+    const page = counted.slice(offset, limit === 0 ? undefined : offset + limit);
     // Counted is also what is left out because its template is not to be seen.
     const rows = page.filter((workspace) => this.sight.ofTemplate(workspace.template_id));
     const answer = { workspaces: terms.length === 0 ? this.ofList(rows) : rows, count: counted.length };

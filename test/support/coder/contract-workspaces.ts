@@ -67,6 +67,21 @@ export function workspacesContract(c: Contract): void {
     expect(streamed).to.have.deep.members([...workspaces]);
   });
 
+  it('are listed in pages, each of which counts them all', async () => {
+    const query = `template:${template.name}`;
+    // The order changes while builds run.
+    await c.newWorkspace(template);
+    const all = await c.client.workspaces({ query, limit: 0 });
+    expect(all.count).to.be.greaterThan(1);
+    const pages = [];
+    for (let offset = 0; offset <= all.count; offset++) {
+      pages.push(await c.client.workspaces({ query, limit: 1, offset }));
+    }
+    expect(pages.map(({ count }) => count)).to.deep.equal(pages.map(() => all.count));
+    const ids = pages.flatMap(({ workspaces }) => workspaces.map(({ id }) => id));
+    expect(ids).to.have.members(all.workspaces.map(({ id }) => id));
+  });
+
   it('do not share a name with another of their owner', async () => {
     const error = await expectFailure(c.create(template, { name: workspace.name.toUpperCase() }), isConflict);
     expect(error.unclear).to.equal(false);

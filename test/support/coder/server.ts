@@ -79,7 +79,11 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     coder.provisionerJobs(organization, jobQuery(query)),
 
   'GET /workspaces': (coder, { query }) =>
-    coder.workspaces({ query: query.get('q') ?? '', limit: Number(query.get('limit') ?? 0) }),
+    coder.workspaces({
+      query: query.get('q') ?? '',
+      limit: Number(query.get('limit') ?? 0),
+      offset: Number(query.get('offset') ?? 0),
+    }),
   'GET /workspaces/{}': (coder, { params: [id = ''], query }) => coder.workspace(id, deletedToo(query)),
   'GET /users/{}/workspace/{}': (coder, { params: [owner = '', name = ''], query }) =>
     coder.workspaceByName(owner, name, deletedToo(query)),
