@@ -548,6 +548,7 @@ describe('the CRDs on a real API server', function () {
           'USER',
           'WORKSPACES',
           'TEMPLATES',
+          'MIRRORED',
           'TOKEN-EXPIRES',
           'SYNCED',
           'MESSAGE',
