@@ -8,8 +8,11 @@ import { reflect, untilObject } from '../wish.ts';
 import { mirrorsOf } from './mirrors.ts';
 
 const TIMES = 24;
-/** A person acts anywhere between two looks of the operator, not always right after one. */
-const LONGEST_PAUSE_MS = 5_000;
+/**
+ * A person acts anywhere between two looks of the operator at Coder's newest jobs, not always right after one. As long as
+ * that rhythm, so that each moment in it is as likely as any other.
+ */
+const LONGEST_PAUSE_MS = 4_000;
 
 interface Times {
   /** From the answer of Coder to the new build in the object, in milliseconds. */
