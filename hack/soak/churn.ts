@@ -135,11 +135,13 @@ export class Churn {
 
   /** Any workspace that is as the query says, whose last build is over, and that no object of the user stands for. */
   async #stranger(query: string): Promise<Workspace> {
-    const owner = this.#any(this.#site.seeds.users.slice(1));
+    const some = `owner:${this.#any(this.#site.seeds.users)} ${query}`.trim();
+    // Of those that the churn has made there are few: they are looked for with all owners.
     const { workspaces: all } = await this.#site.coder.workspaces({
-      query: `owner:${owner} ${query}`.trim(),
+      query: query.includes('name:') ? query : some,
     });
-    return this.#any(all.filter((w) => w.latest_build.job.completed_at !== undefined));
+    const isOver = (w: Workspace): boolean => w.latest_build.job.completed_at !== undefined;
+    return this.#any(all.filter((w) => isOver(w) && !this.#wishes.has(`coder.${w.owner_name}.${w.name}`)));
   }
 
   async #patch(path: string, body: object): Promise<void> {
