@@ -6,6 +6,7 @@ import { systemClock } from '../src/base/clock.ts';
 import { templates, workspaces, type CoderTemplate, type CoderWorkspace } from '../src/api/kinds.ts';
 import { UsageError } from './bench/arguments.ts';
 import { coderWrites, kubeWrites, passes, total } from './bench/counters.ts';
+import { limit } from './bench/limit.ts';
 import { list } from './bench/objects.ts';
 import { memoryOf, openFiles } from './bench/processes.ts';
 import { compileOperator } from './bench/program.ts';
@@ -107,7 +108,7 @@ async function underChurn(
   progress: Progress,
 ): Promise<readonly SoakSample[]> {
   const samples: SoakSample[] = [];
-  const over = AbortSignal.any([site.signal, AbortSignal.timeout(minutes * 60_000)]);
+  const { signal: over, release } = limit(site.signal, minutes * 60_000, systemClock);
   const churning = churn.run(over);
   const start = systemClock.monotonic();
   const { series: before } = await site.scraper.fresh(site.signal);
@@ -127,6 +128,7 @@ async function underChurn(
     await systemClock.sleep(SAMPLE_EVERY_MS, over).catch(() => undefined);
   }
   await churning;
+  release();
   site.signal.throwIfAborted();
   return samples;
 }

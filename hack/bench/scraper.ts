@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/base/clock.ts';
 import type { Operator } from '../stack/operator.ts';
+import { limit } from './limit.ts';
 import { parseSeries, sum, type Series } from './prometheus.ts';
 
 /** What the operator said of itself at one time. */
@@ -18,6 +19,7 @@ export interface ScraperOptions {
 
 /** As prom-client names it; each look begins it anew, so only one reader gets all of it. */
 const LONGEST_HOLD = 'nodejs_eventloop_lag_max_seconds';
+const LONGEST_READ_MS = 5_000;
 
 /**
  * Reads the metrics of the operator again and again, and remembers how long its event loop was held at most in each
@@ -77,16 +79,17 @@ export class Scraper {
     withinMs: number,
     signal: AbortSignal,
   ): Promise<Sample | undefined> {
-    const timeout = AbortSignal.timeout(withinMs);
-    const either = AbortSignal.any([signal, timeout]);
+    const within = limit(signal, withinMs, this.#options.clock);
     try {
       for (;;) {
-        const sample = await this.#next(either);
+        const sample = await this.#next(within.signal);
         if (isSo(sample)) return sample;
       }
     } catch (error) {
-      if (timeout.aborted && !signal.aborted) return undefined;
+      if (within.isOver()) return undefined;
       throw error;
+    } finally {
+      within.release();
     }
   }
 
@@ -106,12 +109,14 @@ export class Scraper {
   }
 
   async #read(url: string, signal: AbortSignal): Promise<readonly Series[] | undefined> {
+    const within = limit(signal, LONGEST_READ_MS, this.#options.clock);
     try {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(5_000)]);
-      const answer = await fetch(`${url}/metrics`, { signal: limit });
+      const answer = await fetch(`${url}/metrics`, { signal: within.signal });
       return answer.ok ? parseSeries(await answer.text()) : undefined;
     } catch {
       return undefined;
+    } finally {
+      within.release();
     }
   }
 }
