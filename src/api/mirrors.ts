@@ -36,3 +36,11 @@ export function isMirror({ metadata, spec = {}, status }: WithOrigin): boolean {
 export function isTakenOver(object: WithOrigin): boolean {
   return object.status?.origin === 'Mirrored' && !isMirror(object);
 }
+
+/** The status as rules see it: what was mirrored counts as adopted as soon as a wish is there, and before it says so. */
+export function ownedStatus<Status extends { readonly origin?: Origin | undefined }>(
+  object: KubeObject & { readonly spec?: object; readonly status?: Status },
+): Status | undefined {
+  const { status } = object;
+  return status !== undefined && isTakenOver(object) ? { ...status, origin: 'Adopted' } : status;
+}

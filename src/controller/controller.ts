@@ -23,7 +23,7 @@ import { Archives } from './archives.ts';
 import { isClaimedByAnother, isOlder, olderClaim } from './claims.ts';
 import { Connections } from './connections.ts';
 import { ConfigMaps } from './configmaps.ts';
-import { RememberingWriter, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { ControlPlaneReconciler } from './controlplane/reconcile.ts';
 import { jobFeedRemarks } from './controlplane/remarks.ts';
 import { Deletions } from './deletions.ts';
@@ -39,6 +39,7 @@ import { TemplateReconciler } from './template/reconcile.ts';
 import { referredConfigMaps, resolveValues } from './values.ts';
 import { Wakeups, parseKey } from './wakeups.ts';
 import { WorkspaceReconciler } from './workspace/reconcile.ts';
+import { RememberingWriter } from './writer.ts';
 
 export interface ControllerOptions {
   readonly kube: KubeClient;

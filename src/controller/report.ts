@@ -8,6 +8,7 @@ import {
 } from '../api/conditions.ts';
 import { annotations } from '../api/kinds.ts';
 import type { KubeObject } from '../api/meta.ts';
+import { isMirror } from '../api/mirrors.ts';
 import type { ReconcilingReason, StalledReason, SuspendedReason } from '../api/reasons.ts';
 import { usableForDeletion, type ConnectionFact } from './facts.ts';
 import { soonerRest, withNotes, type Notes, type Saying } from './notes.ts';
@@ -165,12 +166,13 @@ export function unlessSuspended<Fact, Operation, Status extends CommonStatus>(
   );
 }
 
-/** Why nothing in Coder may be changed on behalf of an object now, if that is so. */
+/** Why nothing in Coder may be changed on behalf of an object now, if that is so. Of a mirror nothing is wished at all. */
 export function suspensionOf(
-  suspend: boolean | undefined,
+  object: KubeObject & { readonly spec: { readonly suspend?: boolean | undefined } },
   connection: ConnectionFact,
 ): Cause<SuspendedReason> | undefined {
-  if (suspend === true) {
+  if (isMirror(object)) return undefined;
+  if (object.spec.suspend === true) {
     return { reason: 'SuspendedBySpec', message: 'spec.suspend is true: set it to false, and this goes on' };
   }
   const coder = usableForDeletion(connection);
@@ -249,6 +251,13 @@ export function overruledWarning(
     reason: 'Retained',
     message: `deletionPolicy Delete does not count: the operator did not create this ${thing} and will keep it, unless the control plane's adoptedDeletion is Allow`,
   };
+}
+
+/** That something was taken over. A report has one event: a warning that is due at the same time becomes part of it. */
+export function adopted(what: string, warning: StepEvent | undefined): StepEvent {
+  const message = `Took over the ${what}`;
+  if (warning === undefined) return { type: 'Normal', reason: 'Adopted', message };
+  return { ...warning, message: `${message}. ${warning.message}` };
 }
 
 /** Causes that belong to the ordinary course of things, and are no event. */

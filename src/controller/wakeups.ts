@@ -18,6 +18,7 @@ import { inSlices } from './observer/slices.ts';
 import type { Stores } from './stores.ts';
 import { isAwaitingPromotion } from './template/status.ts';
 import type { TemplateRecord } from './template/input.ts';
+import { templateNameOf } from './template/records.ts';
 
 export interface WakeupsOptions {
   readonly queue: WorkQueue;
@@ -180,7 +181,7 @@ export class Wakeups {
       if (object.metadata.namespace === namespace) this.#wake(templates, object, priorities.change);
     }
     if (record === undefined) return;
-    const name = `${record.organizationName}.${record.name}`.toLowerCase();
+    const name = templateNameOf(record);
     this.#wakeUsers(namespace, name);
     if (this.#options.stores.templates.get(`${namespace}/${name}`)?.status?.id !== id) {
       this.#options.mirrors.templates.wake(namespace, id);
@@ -271,7 +272,8 @@ export class Wakeups {
 
 /**
  * Whether a UUID was written down that was not there before, or has come into a user's hands. A change in Coder wakes
- * the object that bears the UUID, so one that came a moment earlier woke nobody: the object is looked at once more, though the write was our own.
+ * the object that bears the UUID, so one that came a moment earlier woke nobody: the object is looked at once more,
+ * though the write was our own.
  */
 function isJustBound({ type, object, previous }: StoreEvent<CoderTemplate | CoderWorkspace>): boolean {
   const id = object.status?.id;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
-import { RememberingWriter } from '../../src/controller/context.ts';
+import { RememberingWriter } from '../../src/controller/writer.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { KubeError } from '../../src/kube/errors.ts';
 import { assertConditions, type ConditionedStatus } from './conditions.ts';

@@ -67,7 +67,6 @@ export function decideAppearance(input: AppearanceInput): Appearance {
 }
 
 export interface MirrorInput {
-  readonly name: string;
   /** The UUID that it is bound to, and in which deployment. */
   readonly id: string | undefined;
   readonly deploymentID: string | undefined;
@@ -97,7 +96,12 @@ export type MirrorStep =
   /** Look again after this time. */
   | { readonly do: 'wait'; readonly ms: number }
   /** The mirror's time is over. */
-  | { readonly do: 'remove'; readonly why: string }
+  | {
+      readonly do: 'remove';
+      readonly why: string;
+      /** Not if somebody else has applied it: then it is shown as an object that is bound to nothing. */
+      readonly unlessApplied?: true;
+    }
   /** Show what Coder says of the thing. */
   | { readonly do: 'show'; readonly id: string | undefined }
   /** The thing has another name now: its new mirror comes first. */
@@ -110,6 +114,12 @@ export type MirrorStep =
  * place, or by a proof that the thing is gone. That Coder does not list a thing is none.
  */
 export function decideMirror(input: MirrorInput): MirrorStep {
+  const step = decide(input);
+  // A manifest that looks like a mirror, exported and kept in git, would be applied again and again.
+  return step.do === 'remove' && input.id === undefined ? { ...step, unlessApplied: true } : step;
+}
+
+function decide(input: MirrorInput): MirrorStep {
   const { connection, bound, named, id } = input;
   if (input.isDeleting) return { do: 'nothing' };
   if (connection.state === 'none') return decideOrphaned(input.orphanedForMs());

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 const FREED_MS = 60_000;
 /** For so long nothing is created in a namespace that was found to be on its way out. */
 const CLOSED_MS = 60_000;
+
 /** When mirrors are not to be made or removed yet. All by the monotonic clock. */
 export class Gates {
   readonly #clock: Clock;

@@ -178,7 +178,6 @@ export class Mirrors {
     const stands = id ?? named?.id;
     const namesake = bound === undefined ? undefined : kind.store.get(`${namespace}/${bound.name}`);
     const step = decideMirror({
-      name,
       id,
       deploymentID: object.status?.deploymentID,
       isDeleting: deletionTimestamp !== undefined,
@@ -202,7 +201,9 @@ export class Mirrors {
       case 'wait':
         return after(step.ms);
       case 'remove':
-        return this.#remove(object, step.why);
+        return step.unlessApplied === true && (await this.#isApplied(object))
+          ? kind.show(object, false)
+          : this.#remove(object, step.why);
       case 'succeed':
         this.wake(namespace, step.id);
         return this.#show(object, step.id, live);
@@ -289,14 +290,14 @@ export class Mirrors {
     return kind.show(isBound ? labelled : withBinding(labelled, bindingOf(live, id)), isUnseen);
   }
 
-  async #remove(object: MirroredObject, why: string): Promise<Rest | undefined> {
+  async #isApplied({ metadata: { namespace, name } }: MirroredObject): Promise<boolean> {
+    const { context, kind } = this.#options;
+    return isAppliedByOthers(await context.kube.get(kind.resource, namespace, name), MIRROR_MANAGER);
+  }
+
+  async #remove(object: MirroredObject, why: string): Promise<undefined> {
     const { context, kind } = this.#options;
     const { namespace, name } = object.metadata;
-    // A manifest that looks like a mirror, exported and kept in git, would be applied again and again.
-    if (object.status?.id === undefined) {
-      const live = await context.kube.get<MirroredObject>(kind.resource, namespace, name);
-      if (isAppliedByOthers(live, MIRROR_MANAGER)) return kind.show(object, false);
-    }
     context.assertLeading();
     const mirror = `${namespace ?? ''}/${name}`;
     context.logger.info('a mirror is removed', { mirror, kind: kind.resource.kind, why });

@@ -11,7 +11,7 @@ import type { Observer } from '../observer/observer.ts';
 import { objectNameOf, type WorkspaceRecord } from '../observer/record.ts';
 import type { Rest } from '../step.ts';
 import type { TemplateRecord } from '../template/input.ts';
-import { templateRecordOf } from '../template/records.ts';
+import { templateNameOf, templateRecordOf } from '../template/records.ts';
 import type { Absence } from './absences.ts';
 import type { Thing } from './decide.ts';
 import { labelsOf } from './labels.ts';
@@ -30,7 +30,7 @@ export interface MirrorKind {
   readonly resource: ResourceType;
   /** Its field in `spec.mirror` of the control plane. */
   readonly setting: 'workspaces' | 'templates';
-  readonly store: Pick<Store<MirroredObject>, 'get' | 'byIndex' | 'list'>;
+  readonly store: Pick<Store<MirroredObject>, 'get' | 'byIndex'>;
   /** Whether all of this kind was looked at once: before, what is not known may well be there. */
   hasLooked(observer: Observer): boolean;
   /** All that is known of this kind, and whether the scope lets it be shown. */
@@ -69,7 +69,7 @@ export function workspaceMirrors(store: Store<CoderWorkspace>, show: Show<CoderW
       }
     },
     thing: (observer, scope, id) => mapped(observer.workspaces.get(id), (r) => thingOf(r, scope)),
-    named: (observer, scope, name) => mapped(observer.workspaceNamed(name), (r) => thingOf(r, scope)),
+    named: (observer, scope, name) => mapped(observer.workspaces.named(name), (r) => thingOf(r, scope)),
     isKnown: (observer, id) => observer.workspaces.get(id) !== undefined,
     isGone: (observer, id) => observer.workspaces.isBuried(id),
     labels: (observer, id) =>
@@ -100,7 +100,7 @@ export function workspaceMirrors(store: Store<CoderWorkspace>, show: Show<CoderW
 export function templateMirrors(store: Store<CoderTemplate>, show: Show<CoderTemplate>): MirrorKind {
   const thingOf = (record: TemplateRecord, scope: Scope): Thing => {
     const names = { organization: record.organizationName };
-    return thing(record.id, templateObjectName(record), isForeign(scope, names), parseTemplateName);
+    return thing(record.id, templateNameOf(record), isForeign(scope, names), parseTemplateName);
   };
   return {
     resource: templates,
@@ -111,11 +111,11 @@ export function templateMirrors(store: Store<CoderTemplate>, show: Show<CoderTem
     *all(observer, scope) {
       const isIn = scopeMatcher(scope);
       for (const record of observer.templates.records()) {
-        yield { id: record.id, name: templateObjectName(record), isForeign: !isIn(record) };
+        yield { id: record.id, name: templateNameOf(record), isForeign: !isIn(record) };
       }
     },
     thing: (observer, scope, id) => mapped(observer.template(id), (r) => thingOf(r, scope)),
-    named: (observer, scope, name) => mapped(observer.templateNamed(name), (r) => thingOf(r, scope)),
+    named: (observer, scope, name) => mapped(observer.templates.named(name), (r) => thingOf(r, scope)),
     isKnown: (observer, id) => observer.template(id) !== undefined,
     isGone: (observer, id) => observer.templates.isBuried(id),
     labels: (observer, id) =>
@@ -143,10 +143,6 @@ export function templateMirrors(store: Store<CoderTemplate>, show: Show<CoderTem
 /** The object as it is once its status says what it shows. */
 export function withBinding<T extends MirroredObject>(object: T, binding: Binding): T {
   return { ...object, status: { ...object.status, ...binding } };
-}
-
-function templateObjectName({ organizationName, name }: TemplateRecord): string {
-  return `${organizationName}.${name}`.toLowerCase();
 }
 
 function thing(id: string, name: string, isForeign: boolean, parse: (name: string) => unknown): Thing {

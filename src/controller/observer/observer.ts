@@ -6,7 +6,7 @@ import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isGone, isNotFound } from '../../coder/errors.ts';
 import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
 import type { TemplateRecord } from '../template/input.ts';
-import { templateRecordOf } from '../template/records.ts';
+import { templateNameOf, templateRecordOf } from '../template/records.ts';
 import { RecordCache, type Suspicion } from './cache.ts';
 import { JobFeed, type JobFeedState } from './feed.ts';
 import { Follower } from './follower.ts';
@@ -130,16 +130,6 @@ export class Observer {
 
   template(id: string): TemplateRecord | undefined {
     return this.templates.get(id);
-  }
-
-  /** The workspace that an object of this name stands for. */
-  workspaceNamed(objectName: string): WorkspaceRecord | undefined {
-    return this.workspaces.named(objectName);
-  }
-
-  /** The same for a template. */
-  templateNamed(objectName: string): TemplateRecord | undefined {
-    return this.templates.named(objectName);
   }
 
   /** Takes in what a call of ours brought; wakes nobody, since whoever called knows it. */
@@ -335,8 +325,4 @@ export class Observer {
 function suspicionAfter(heldBack: number, before: number): Suspicion {
   if (heldBack > before) return 'none';
   return heldBack > 0 ? 'listed' : 'all';
-}
-
-function templateNameOf({ organizationName, name }: TemplateRecord): string {
-  return `${organizationName}.${name}`.toLowerCase();
 }

@@ -1,11 +1,12 @@
 import { deletionOf } from '../../api/effective.ts';
 import { finalizers, type CoderTemplate, type PendingOperation } from '../../api/kinds.ts';
-import { isMirror, isTakenOver } from '../../api/mirrors.ts';
+import { isMirror, isTakenOver, ownedStatus } from '../../api/mirrors.ts';
 import { begin } from '../beginning.ts';
 import { parseTemplateName } from '../../api/names.ts';
 import {
   absent,
   absentMirror,
+  adopted,
   newRequest,
   overruledWarning,
   reconciling,
@@ -16,7 +17,7 @@ import {
 } from '../report.ts';
 import { noNotes } from '../notes.ts';
 import { settleMs } from '../settings.ts';
-import { after, withBackoff, type StepEvent } from '../step.ts';
+import { after, withBackoff } from '../step.ts';
 import { takenHash, wishedContent, type Wished } from './content.ts';
 import { decideDeletion } from './deletion.ts';
 import { decideFiles, waitForImport } from './files.ts';
@@ -31,17 +32,11 @@ import { decideContent, decideVersion, withoutContent, withSource } from './vers
  * the world and does not, it asks for with a `read` step and is called again.
  */
 export function decideTemplate(input: TemplateInput): TemplateStep {
-  const { object, facts } = input;
-  // Of a mirror nothing is wished that could be held back.
-  const suspended = isMirror(object) ? undefined : suspensionOf(object.spec.suspend, facts.connection);
-  return decide({ ...input, suspended });
+  return decide({ ...input, suspended: suspensionOf(input.object, input.facts.connection) });
 }
 
 function decide(input: TemplateInput): TemplateStep {
-  const { object } = input;
-  const status: TemplateDraft = isTakenOver(object)
-    ? { ...object.status, origin: 'Adopted' }
-    : (object.status ?? {});
+  const status: TemplateDraft = ownedStatus(input.object) ?? {};
   const beginning = begin(input, status, parseTemplateName, hasPendingWork(input));
   if (beginning.then === 'done') return beginning.step;
   if (beginning.then === 'delete') return decideDeletion(input, beginning.name);
@@ -302,7 +297,10 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   if (named === undefined && read === undefined) return { do: 'read', fact: 'activeVersionName' };
   const overruled = overruledWarning(input, choice.overruled, 'template');
   const isNew = input.object.status?.id === undefined || isTakenOver(input.object);
-  const event = isNew && status.origin === 'Adopted' ? adoption(record, overruled) : overruled;
+  const event =
+    isNew && status.origin === 'Adopted'
+      ? adopted(`template ${record.organizationName}/${record.name}`, overruled)
+      : overruled;
   const known: Found = {
     ...bound,
     input: { ...input, notes: { drifts: [], event } },
@@ -321,11 +319,4 @@ function decideFound(bound: Bound, record: TemplateRecord, fresh: boolean): Temp
   const step = content.do === 'report' && send !== undefined ? send(content) : content;
   // A report has it among its notes.
   return step.do === 'write' ? { ...step, notice: step.notice ?? event } : step;
-}
-
-/** A report has one event: a warning that is due at the same time becomes part of this one. */
-function adoption(record: TemplateRecord, warning: StepEvent | undefined): StepEvent {
-  const message = `Took over the template ${record.organizationName}/${record.name}`;
-  if (warning === undefined) return { type: 'Normal', reason: 'Adopted', message };
-  return { ...warning, message: `${message}. ${warning.message}` };
 }

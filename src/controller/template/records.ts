@@ -17,6 +17,11 @@ export function templateRecordOf(template: Template): TemplateRecord {
   };
 }
 
+/** The name of the object that stands for a template. */
+export function templateNameOf({ organizationName, name }: TemplateRecord): string {
+  return `${organizationName}.${name}`.toLowerCase();
+}
+
 export function versionRecordOf(version: TemplateVersion): VersionRecord {
   const error = version.job.error === undefined ? '' : cleanText(version.job.error, LONGEST_ERROR);
   return {

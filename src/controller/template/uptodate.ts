@@ -24,12 +24,11 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
   };
   const active = status.activeVersion?.name ?? record.activeVersionID;
   const changed = status.contentVersionID !== undefined && status.contentVersionID !== record.activeVersionID;
+  const isOurs = isMirror(input.object);
   const message = changed
     ? `${active} was made the active version in Coder, after the wished content had been`
     : content === undefined
-      ? isMirror(input.object)
-        ? `The active version is ${active}. Nothing is wished of the template here: set any field of spec, and it is managed`
-        : `The active version is ${active}; its content is not managed here`
+      ? notManaged(active, isOurs)
       : status.contentVersionID === undefined
         ? `The active version is ${active}; the wished content counts as brought there, since the status was lost`
         : `The wished content is active as version ${active}`;
@@ -43,7 +42,7 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
           message: `In Coder the template is now ${record.organizationName}/${record.name}`,
         }
       : undefined;
-  const reason = isMirror(input.object) ? 'Mirrored' : changed ? 'YieldedToCoder' : 'UpToDate';
+  const reason = isOurs ? 'Mirrored' : changed ? 'YieldedToCoder' : 'UpToDate';
   const event: StepEvent | undefined = isNew ? { type: 'Normal', reason: 'UpToDate', message } : undefined;
   return report(
     input,
@@ -52,4 +51,10 @@ export function upToDate(bound: Bound, record: TemplateRecord, content: Content 
     restWith(content),
     event,
   );
+}
+
+function notManaged(active: string, isOurs: boolean): string {
+  return isOurs
+    ? `The active version is ${active}. Nothing is wished of the template here: set any field of spec, and it is managed`
+    : `The active version is ${active}; its content is not managed here`;
 }

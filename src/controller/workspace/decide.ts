@@ -1,4 +1,4 @@
-import { isMirror, isTakenOver } from '../../api/mirrors.ts';
+import { ownedStatus } from '../../api/mirrors.ts';
 import { parseWorkspaceName, sameName } from '../../api/names.ts';
 import { begin } from '../beginning.ts';
 import { reconciling, suspensionOf, unboundStatus } from '../report.ts';
@@ -27,12 +27,8 @@ import { hasPendingWork } from './status.ts';
  */
 export function decideWorkspace(given: WorkspaceInput): WorkspaceStep {
   const { object, facts } = given;
-  // Of a mirror nothing is wished that could be held back.
-  const suspended = isMirror(object) ? undefined : suspensionOf(object.spec.suspend, facts.connection);
-  const input = { ...given, suspended };
-  const status: WorkspaceDraft = isTakenOver(object)
-    ? { ...object.status, origin: 'Adopted' }
-    : (object.status ?? {});
+  const input = { ...given, suspended: suspensionOf(object, facts.connection) };
+  const status: WorkspaceDraft = ownedStatus(object) ?? {};
   const beginning = begin(input, status, parseWorkspaceName, hasPendingWork(input));
   if (beginning.then === 'done') return beginning.step;
   if (beginning.then === 'delete') return decideDeletion(input, beginning.name);

@@ -3,7 +3,7 @@ import { finalizers } from '../../api/kinds.ts';
 import { isTakenOver } from '../../api/mirrors.ts';
 import { sameName } from '../../api/names.ts';
 import type { WorkspaceRecord } from '../observer/record.ts';
-import { overruledWarning, stalled } from '../report.ts';
+import { adopted, overruledWarning, stalled } from '../report.ts';
 import type { Bound, Found, StepEvent, WorkspaceDraft, WorkspaceStep } from './input.ts';
 import { decidePower } from './power.ts';
 import { withQuotableText } from './quote.ts';
@@ -75,9 +75,7 @@ export function refuse(
   return undefined;
 }
 
-/** A report has one event: a warning that is due at the same time becomes part of this one. */
-export function adoption(record: WorkspaceRecord, warning?: StepEvent): StepEvent {
-  const message = `Took over the workspace ${record.ownerName}/${record.name}`;
-  if (warning === undefined) return { type: 'Normal', reason: 'Adopted', message };
-  return { ...warning, message: `${message}. ${warning.message}` };
+/** That the workspace was taken over, with a warning that is due at the same time. */
+export function adoption({ ownerName, name }: WorkspaceRecord, warning?: StepEvent): StepEvent {
+  return adopted(`workspace ${ownerName}/${name}`, warning);
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { mirrorLabels } from '../../../src/api/mirrors.ts';
 import type { Verdict } from '../../../src/api/conditions.ts';
 import { annotations } from '../../../src/api/kinds.ts';
 import type { ConnectionFact } from '../../../src/controller/facts.ts';
@@ -101,11 +102,19 @@ describe('suspensionOf', () => {
   ];
   for (const [name, suspend, connection, reason] of cases) {
     it(`by ${name}: ${reason ?? 'not suspended'}`, () => {
-      const cause = suspensionOf(suspend, connection);
+      const cause = suspensionOf({ metadata: { name: 'acme.ann.dev' }, spec: { suspend } }, connection);
       expect(cause?.reason).to.equal(reason);
       if (reason !== undefined) expect(cause?.message).to.contain('set it to false');
     });
   }
+});
+
+describe('suspensionOf a mirror', () => {
+  it('is none, since nothing is wished of it', () => {
+    const labels = { [mirrorLabels.mirror]: 'true' };
+    const mirror = { metadata: { name: 'acme.ann.dev', labels }, spec: {} };
+    expect(suspensionOf(mirror, controlPlane({ suspended: true }))).to.equal(undefined);
+  });
 });
 
 describe('unboundStatus', () => {

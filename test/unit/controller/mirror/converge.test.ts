@@ -161,7 +161,6 @@ class Namespace {
     const bound = this.#thing(id);
     const named = this.#thing(this.#named(name));
     const input: MirrorInput = {
-      name,
       id,
       deploymentID: id === undefined ? undefined : DEPLOYMENT,
       isDeleting: false,

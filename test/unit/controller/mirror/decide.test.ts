@@ -128,7 +128,6 @@ describe('decideAppearance', () => {
 describe('decideMirror', () => {
   /** A mirror of what has its name. */
   const input = (parts: Partial<MirrorInput> = {}): MirrorInput => ({
-    name: NAME,
     id: 'w1',
     deploymentID: DEPLOYMENT,
     isDeleting: false,
@@ -260,11 +259,16 @@ describe('decideMirror', () => {
     return true;
   }
 
+  it('leaves one that never showed anything to whoever else has applied it', () => {
+    const unbound = { id: undefined, named: undefined, bound: undefined };
+    expect(decideMirror(input(unbound))).to.include({ do: 'remove', unlessApplied: true });
+    expect(decideMirror(input({ enabled: false }))).not.to.have.property('unlessApplied');
+  });
+
   it('removes just what is known to show nothing, whatever comes together', () => {
     const [same, foreign] = [thing(), thing({ isForeign: true })];
     const connections: ConnectionFact[] = [{ state: 'none' }, unavailable(), controlPlane(), accepted];
     const domain = {
-      name: [NAME],
       id: [undefined, 'w1'],
       deploymentID: [undefined, DEPLOYMENT, 'd2'],
       isDeleting: [false],

@@ -311,12 +311,12 @@ describe('Observer', () => {
   it('finds what an object of a name stands for', async () => {
     const a = bench.add('a');
     await bench.start();
-    expect(bench.observer.workspaceNamed('acme.ann.a')?.id).to.equal(a);
-    expect(bench.observer.templateNamed(`acme.${bench.template.name}`)?.id).to.equal(bench.template.id);
+    expect(bench.observer.workspaces.named('acme.ann.a')?.id).to.equal(a);
+    expect(bench.observer.templates.named(`acme.${bench.template.name}`)?.id).to.equal(bench.template.id);
     bench.coder.renameWorkspace(a, 'b');
     await bench.clock.advance(POLL_MS);
-    expect(bench.observer.workspaceNamed('acme.ann.a')).to.equal(undefined);
-    expect(bench.observer.workspaceNamed('acme.ann.b')?.id).to.equal(a);
+    expect(bench.observer.workspaces.named('acme.ann.a')).to.equal(undefined);
+    expect(bench.observer.workspaces.named('acme.ann.b')?.id).to.equal(a);
   });
 
   it('counts a workspace once that comes twice in a list', async () => {
@@ -341,7 +341,7 @@ describe('Observer', () => {
       held.release();
       await settle();
       expect(bench.observer.workspaces.get(a)).to.equal(undefined);
-      expect(bench.observer.workspaceNamed('acme.ann.a')).to.equal(undefined);
+      expect(bench.observer.workspaces.named('acme.ann.a')).to.equal(undefined);
       expect(bench.take()).to.not.include(a);
     });
 
@@ -453,7 +453,7 @@ describe('Observer', () => {
       await bench.clock.advance(10_000);
       const a = bench.add('a');
       await bench.clock.advance(4_000);
-      expect(bench.observer.workspaceNamed('acme.ann.a')?.id).to.equal(a);
+      expect(bench.observer.workspaces.named('acme.ann.a')?.id).to.equal(a);
       bench.coder.build('delete');
       bench.coder.finishBuilds('succeeded');
       await bench.clock.advance(4_000);
