@@ -2,18 +2,19 @@ import { InvalidNameError, parseTemplateName, parseWorkspaceName } from '../api/
 import { OperatorError } from '../base/errors.ts';
 import type { CoderClient } from '../coder/client.ts';
 import { CoderError } from '../coder/errors.ts';
+import { unlessHidden } from '../coder/hidden.ts';
+import { isPrebuild } from '../coder/states.ts';
 import type { RichParameter, Template, Workspace } from '../coder/types.ts';
 import { unpack } from '../coder/unpack.ts';
 import type { VersionContent } from './content.ts';
 import { inOrder, type Detail, type Exported, type ManifestKind } from './manifest.ts';
-import { forEach, patiently, unlessHidden, type Patience } from './patience.ts';
+import { forEach, patiently, type Patience } from './patience.ts';
 import type { Progress } from './progress.ts';
 import { select, type Filters, type Selection } from './selection.ts';
 import { exportTemplate } from './template.ts';
 import {
   exportWorkspace,
   hiddenParameters,
-  isPrebuild,
   listWorkspace,
   parametersOf,
   type ListedWorkspace,
@@ -146,7 +147,7 @@ class Collection {
         progress.tell(`Reading workspaces: ${rows.size} …`);
       };
       progress.tell('Reading the list of workspaces …');
-      const query = { query: this.#selection.query, limit: 0, signal, timeoutMs: LIST_TIMEOUT_MS };
+      const query = { query: this.#selection.query, signal, timeoutMs: LIST_TIMEOUT_MS };
       return { rows, ...(await client.eachWorkspace(take, query)) };
     }, this.#options);
     this.#sayMissing(count - rows.size - skipped, skipped);
@@ -206,7 +207,7 @@ class Collection {
   }
 
   #read<T>(read: () => Promise<T>): Promise<T | undefined> {
-    return unlessHidden(() => patiently(read, this.#options));
+    return unlessHidden(() => patiently(read, this.#options), { orNotReady: true });
   }
 }
 

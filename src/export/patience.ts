@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { isForbidden, isNotFound, isNotReady, isRateLimited, isUnavailable } from '../coder/errors.ts';
+import { isRateLimited, isUnavailable } from '../coder/errors.ts';
 
 /** How often an answer that does not come is asked for. */
 const MOST_TRIES = 4;
@@ -27,16 +27,6 @@ export async function patiently<T>(read: () => Promise<T>, { clock, signal }: Pa
         await clock.sleep(FIRST_WAIT_MS * 2 ** (failures - 1), signal);
       }
     }
-  }
-}
-
-/** What the token may not see, or nobody before an import is over, is as good as not there. */
-export async function unlessHidden<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (isNotFound(error) || isForbidden(error) || isNotReady(error)) return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Template } from '../coder/types.ts';
 import { contentOf, type VersionContent } from './content.ts';
 import { manifestOf, type Detail, type Exported } from './manifest.ts';
-import { settingsOf } from './settings.ts';
+import { exportedSettings } from './settings.ts';
 
 /**
  * A template that is to be taken over: its content, which is active already, and, where they are asked for, its settings
@@ -16,7 +16,7 @@ export function exportTemplate(
   { withWishes, namespace }: Detail,
 ): Exported {
   const { spec, notes } = contentOf(template, content);
-  const settings = withWishes ? settingsOf(template) : { spec: {}, leftOut: [] };
+  const settings = withWishes ? exportedSettings(template) : { spec: {}, leftOut: [] };
   const leftOut =
     settings.leftOut.length === 0
       ? []

@@ -1,9 +1,7 @@
 import type { CoderWorkspaceSpec } from '../api/generated.ts';
+import { isActiveJob } from '../coder/states.ts';
 import type { NameValue, RichParameter, Template, Workspace, WorkspaceBuild } from '../coder/types.ts';
 import { manifestOf, type Detail, type Exported } from './manifest.ts';
-
-/** The user that owns all prebuilds in every Coder. */
-const PREBUILDS_USER = 'c42fdf75-3097-471c-8c33-fb52454d81c0';
 
 const LONGEST_TTL_MS = 30 * 24 * 3_600_000;
 const MINUTE_MS = 60_000;
@@ -16,11 +14,6 @@ const LONGEST_PARAMETER_VALUE = 4096;
 const TEMPLATE_NAME = /^(?=.{1,32}$)[a-z0-9]+(-[a-z0-9]+)*$/;
 /** A schedule as a spec can hold it: what the CRD says. */
 const SCHEDULE = /^$|^(CRON_TZ=[A-Za-z0-9_+/-]{1,64} )?[0-9*,/-]+ [0-9*,/-]+ [*] [*] [0-9A-Za-z*,/-]+$/;
-
-/** Whether Coder made it ahead of anybody's asking. It is nobody's workspace yet. */
-export function isPrebuild(workspace: Workspace): boolean {
-  return workspace.is_prebuild === true || workspace.owner_id === PREBUILDS_USER;
-}
 
 /** What is kept of a workspace of a list of ten thousand. */
 export interface ListedWorkspace {
@@ -102,8 +95,7 @@ function wishesOf(
  * a wish that may not be the one of whoever is building.
  */
 function powerOf({ transition, job }: WorkspaceBuild): boolean | string {
-  const isActive = job.status === 'pending' || job.status === 'running' || job.status === 'canceling';
-  if (isActive) return `a build (${transition}) is under way`;
+  if (isActiveJob(job.status)) return `a build (${transition}) is under way`;
   if (job.status !== 'succeeded') return `the last build (${transition}) has not succeeded`;
   if (transition === 'start') return true;
   return transition === 'stop' ? false : `the last build is of another kind (${transition})`;

@@ -14,7 +14,7 @@ import type {
   TemplateRecord,
   VersionRecord,
 } from '../../src/controller/template/input.ts';
-import type { TemplateSettings } from '../../src/controller/template/settings.ts';
+import type { TemplateSettings } from '../../src/coder/templatesettings.ts';
 import type { WorkspaceFacts, WorkspaceInput } from '../../src/controller/workspace/input.ts';
 import { assertConditions, type ConditionedStatus } from './conditions.ts';
 import { DEPLOYMENT, OPERATOR, ORGANIZATION, OWNER, STRANGER } from './controller-coder.ts';

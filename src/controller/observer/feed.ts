@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isForbidden, isNotFound } from '../../coder/errors.ts';
+import { activeStatuses } from '../../coder/states.ts';
 import type { ProvisionerJob } from '../../coder/types.ts';
 import { Alarm } from './alarm.ts';
 import { MOST_BUSY } from './rhythm.ts';
@@ -39,7 +40,6 @@ const MOST_ACTIVE = 1_000;
 /** As many of the newest as begin between two looks, and then some. When these were more, the larger number is asked for. */
 const NEWEST = 100;
 const MOST_NEWEST = 1_000;
-const ACTIVE = ['pending', 'running', 'canceling'] as const;
 /** Failing looks become as seldom as this. */
 const SLOWEST_FAILING_MS = 60_000;
 /** A feed that is later than this is none; the next look tells the same. */
@@ -169,7 +169,7 @@ export class JobFeed {
   }
 
   async #read({ id, seen }: Organization, kind: Kind, signal: AbortSignal): Promise<readonly BuildNews[]> {
-    const ask = (limit: number, status?: typeof ACTIVE): Promise<readonly ProvisionerJob[]> =>
+    const ask = (limit: number, status?: typeof activeStatuses): Promise<readonly ProvisionerJob[]> =>
       this.#options.client.provisionerJobs(id, {
         limit,
         ...(status === undefined ? {} : { status }),
@@ -179,7 +179,7 @@ export class JobFeed {
         priority: 'high',
         timeoutMs: TIMEOUT_MS,
       });
-    if (kind === 'active') return seen.takeActive(await ask(MOST_ACTIVE, ACTIVE));
+    if (kind === 'active') return seen.takeActive(await ask(MOST_ACTIVE, activeStatuses));
     const newest = await ask(NEWEST);
     const isCutShort = newest.length >= NEWEST && !seen.joins(newest);
     return seen.takeNewest(isCutShort ? await ask(MOST_NEWEST) : newest);

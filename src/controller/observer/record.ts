@@ -1,6 +1,7 @@
 import type { Workspace, WorkspaceBuild } from '../../coder/types.ts';
 import { cut, timestamp } from '../../api/conditions.ts';
 import { cleanText } from '../../coder/redact.ts';
+import { isActiveJob, isPrebuild } from '../../coder/states.ts';
 
 /** The newest build of a workspace, as far as any rule or status field needs it. */
 export interface BuildRecord {
@@ -57,8 +58,6 @@ export interface WorkspaceRecord {
 
 /** Longest part of a job's error that is kept, in bytes: an object says it in several places and stays small. */
 const LONGEST_ERROR = 200;
-/** The user that owns all prebuilds in every Coder. */
-const PREBUILDS_USER = 'c42fdf75-3097-471c-8c33-fb52454d81c0';
 /** Agents that are remembered of a workspace. */
 const MOST_AGENTS = 16;
 /** Longest schedule that a status holds; a list of all minutes and hours is shorter. */
@@ -83,7 +82,7 @@ export function recordOf(workspace: Workspace, shared = asItIs): WorkspaceRecord
     templateID: shared(workspace.template_id),
     templateName: shared(workspace.template_name),
     templateActiveVersionID: shared(workspace.template_active_version_id ?? ''),
-    isPrebuild: workspace.is_prebuild === true || workspace.owner_id === PREBUILDS_USER,
+    isPrebuild: isPrebuild(workspace),
     outdated: workspace.outdated ?? false,
     healthy: workspace.health?.healthy ?? true,
     ttlMillis: workspace.ttl_ms ?? 0,
@@ -166,7 +165,7 @@ export function sameRecord(a: unknown, b: unknown): boolean {
 
 /** Whether a build is still under way. Coder accepts no other one before it ends. */
 export function isActive({ jobStatus }: Pick<BuildRecord, 'jobStatus'>): boolean {
-  return jobStatus === 'pending' || jobStatus === 'running' || jobStatus === 'canceling';
+  return isActiveJob(jobStatus);
 }
 
 /** Whether a build failed because its owner may use no more: Coder's policy, which nobody mends by trying again. */

@@ -1,6 +1,6 @@
 import type { CoderClient } from '../../coder/client.ts';
 import { filesHash } from '../../coder/contenthash.ts';
-import { isForbidden, isNotFound } from '../../coder/errors.ts';
+import { unlessHidden } from '../../coder/hidden.ts';
 import type { Preset, RichParameter, TemplateVersionVariable } from '../../coder/types.ts';
 import { unpack } from '../../coder/unpack.ts';
 import { OperatorError } from '../../base/errors.ts';
@@ -77,16 +77,6 @@ async function hashOf(client: VersionCacheOptions['client'], fileID: string): Pr
     return filesHash((await unpack(tar)).files);
   } catch (error) {
     if (error instanceof OperatorError && error.code === 'INVALID_ARCHIVE') return undefined;
-    throw error;
-  }
-}
-
-/** What the token may not see is as good as not there. */
-export async function unlessHidden<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (isNotFound(error) || isForbidden(error)) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { versionName } from '../../coder/contenthash.ts';
 import { isNotFound } from '../../coder/errors.ts';
+import { unlessHidden } from '../../coder/hidden.ts';
 import type {
   ProvisionerJob,
   Template,
@@ -12,7 +13,6 @@ import type {
   TemplateVersionVariable,
 } from '../../coder/types.ts';
 import type { LiveConnection } from '../connections.ts';
-import { unlessHidden } from '../observer/versions.ts';
 import { isBeingUninstalled, liveConnection, type Context } from '../context.ts';
 import type { TimedSighting } from '../facts.ts';
 import { MOST_IMPORTS } from '../settings.ts';

@@ -9,7 +9,7 @@ import type { Settings } from '../settings.ts';
 import type { Step } from '../step.ts';
 import type { ActiveContent } from './activecontent.ts';
 import type { ContentFact, FilesContent } from './content.ts';
-import type { SettingField, TemplateSettings } from './settings.ts';
+import type { SettingField, TemplateSettings } from '../../coder/templatesettings.ts';
 
 /** What the operator remembers of a template in Coder. */
 export interface TemplateRecord {

@@ -10,7 +10,7 @@ import type {
   VersionRecord,
 } from './input.ts';
 import { SET } from './setters.ts';
-import { settingNamed, type SettingField } from './settings.ts';
+import { settingNamed, type SettingField } from '../../coder/templatesettings.ts';
 
 /**
  * The input after settings that Coder took. What it makes of them is to be read, so the operation stays open until the

@@ -12,7 +12,7 @@ import type { TemplateDraft, TemplateFactName, TemplateInput, TemplateOperation 
 import { afterAnswer, afterFailure, afterSuccess, type TemplateOutcome } from './outcome.ts';
 import { templateRecordOf, versionRecordOf } from './records.ts';
 import { SET } from './setters.ts';
-import { bodyOf } from './settings.ts';
+import { bodyOf } from '../../coder/templatesettings.ts';
 import { hasPendingWork } from './status.ts';
 
 export interface TemplateReconcilerOptions {

@@ -1,7 +1,7 @@
 import { cleanText } from '../../coder/redact.ts';
 import type { JobLog, Template, TemplateVersion } from '../../coder/types.ts';
 import type { TemplateRecord, VersionRecord } from './input.ts';
-import { settingsOf } from './settings.ts';
+import { settingsOf } from '../../coder/templatesettings.ts';
 
 /** Longest part of an import's error that is kept, in bytes. */
 const LONGEST_ERROR = 1000;

@@ -7,7 +7,12 @@ import { moreNotes } from '../notes.ts';
 import { requestOf, synced, unlessSuspended, withVerdict, type ReportStep } from '../report.ts';
 import { forgotten, weighWishes, withApplied } from '../wishes.ts';
 import type { Found, TemplateDraft, TemplateRecord, TemplateStep } from './input.ts';
-import { SETTING_FIELDS, wishOf, type SettingField, type TemplateSettings } from './settings.ts';
+import {
+  SETTING_FIELDS,
+  wishOf,
+  type SettingField,
+  type TemplateSettings,
+} from '../../coder/templatesettings.ts';
 import { isAwaitingPromotion } from './status.ts';
 
 /** The type of the announcement of settings; its value names them. */

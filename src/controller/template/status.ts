@@ -2,7 +2,7 @@ import type { CoderTemplate } from '../../api/kinds.ts';
 import type { ConnectedFact } from '../facts.ts';
 import { newRequest } from '../report.ts';
 import type { TemplateDraft, TemplateInput, TemplateRecord } from './input.ts';
-import { shortened } from './settings.ts';
+import { shortened } from '../../coder/templatesettings.ts';
 
 /** The status with what Coder has now. Identity and origin are not touched here. */
 export function observedStatus(

@@ -485,6 +485,13 @@ describe('CoderClient', () => {
     ]);
   });
 
+  it('gives up a list that does not end', async () => {
+    answers = { 'GET /workspaces': { workspaces: [], count: Number.MAX_SAFE_INTEGER } };
+    const error = await client.eachWorkspace(() => undefined, { counted: false }).catch((e: unknown) => e);
+    expect(error).to.be.instanceOf(UnexpectedResponseError);
+    expect(asked()).to.have.length(2_000);
+  });
+
   it('lets others have their turn while a long list arrives, also when all of it is there at once', async () => {
     const rows = Array.from({ length: 3_000 }, () => workspaceAnswer({ extra: 'x'.repeat(2_000) }));
     answers = { 'GET /workspaces': { workspaces: rows, count: rows.length } };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { CoderError } from '../../../src/coder/errors.ts';
-import { forEach, patiently, unlessHidden } from '../../../src/export/patience.ts';
+import { forEach, patiently } from '../../../src/export/patience.ts';
 import { FakeClock, settle } from '../../support/clock.ts';
 
 describe('patiently', () => {
@@ -49,19 +49,6 @@ describe('patiently', () => {
     await settle();
     stop.abort(new Error('stopped'));
     expect(await answer).to.have.property('message', 'stopped');
-  });
-});
-
-describe('unlessHidden', () => {
-  it('takes what may not be seen for what is not there, and nothing else', async () => {
-    for (const kind of ['NotFound', 'Forbidden', 'NotReady'] as const) {
-      expect(await unlessHidden<string>(() => Promise.reject(new CoderError(kind, 'no')))).to.equal(
-        undefined,
-      );
-    }
-    const error = new CoderError('ServerError', 'no');
-    expect(await unlessHidden<string>(() => Promise.reject(error)).catch((e: unknown) => e)).to.equal(error);
-    expect(await unlessHidden(() => Promise.resolve(1))).to.equal(1);
   });
 });
 

@@ -13,9 +13,9 @@ import {
   SETTING_FIELDS,
   settingsOf as settingsToTheOperator,
   wishOf,
-} from '../../../src/controller/template/settings.ts';
+} from '../../../src/coder/templatesettings.ts';
 import { contentOf, type VersionContent } from '../../../src/export/content.ts';
-import { settingsOf } from '../../../src/export/settings.ts';
+import { exportedSettings } from '../../../src/export/settings.ts';
 import { exportTemplate } from '../../../src/export/template.ts';
 import { printYaml } from '../../../src/export/yaml.ts';
 import { tarOf } from '../../support/archives.ts';
@@ -198,7 +198,7 @@ describe('settings of a template that are exported', () => {
   };
 
   it('are as Coder has them', () => {
-    expect(settingsOf(template(SETTINGS))).to.deep.equal({
+    expect(exportedSettings(template(SETTINGS))).to.deep.equal({
       spec: {
         displayName: 'Docker',
         description: 'Containers',
@@ -224,11 +224,11 @@ describe('settings of a template that are exported', () => {
   });
 
   it('are all that the operator knows', () => {
-    expect(Object.keys(settingsOf(template(SETTINGS)).spec)).to.deep.equal([...SETTING_FIELDS]);
+    expect(Object.keys(exportedSettings(template(SETTINGS)).spec)).to.deep.equal([...SETTING_FIELDS]);
   });
 
   it('leave out what an older Coder does not know', () => {
-    const { spec, leftOut } = settingsOf(template());
+    const { spec, leftOut } = exportedSettings(template());
     expect(Object.keys(spec)).to.deep.equal(['displayName', 'description', 'icon']);
     expect(leftOut).to.deep.equal([]);
   });
@@ -251,7 +251,7 @@ describe('settings of a template that are exported', () => {
   ];
   for (const [field, parts] of unfit) {
     it(`leave out ${field} with ${JSON.stringify(parts).slice(0, 60)}, and tell it`, () => {
-      const { spec, leftOut } = settingsOf(template(parts));
+      const { spec, leftOut } = exportedSettings(template(parts));
       expect(spec).not.to.have.property(field);
       expect(leftOut).to.deep.equal([field]);
     });
@@ -280,7 +280,7 @@ describe('settings of a template that are exported', () => {
     );
     fc.assert(
       fc.property(settings, (made) => {
-        const { spec } = settingsOf(template(made));
+        const { spec } = exportedSettings(template(made));
         const has = settingsToTheOperator(template(made));
         for (const field of SETTING_FIELDS) {
           if (spec[field] !== undefined) expect(wishOf(spec, field)).to.deep.equal(has[field]);

@@ -11,7 +11,6 @@ import { wantedVersion } from '../../../src/controller/workspace/update.ts';
 import {
   exportWorkspace,
   hiddenParameters,
-  isPrebuild,
   listWorkspace,
   parametersOf,
 } from '../../../src/export/workspace.ts';
@@ -123,12 +122,6 @@ describe('a workspace that is exported', () => {
     const byTemplate = listWorkspace(NAME, workspace({ ttl_ms: 3_600_000 }), fixed, wishes);
     expect(byTemplate.spec).not.to.have.property('ttlMillis');
     expect(byTemplate.notes).to.have.length(1);
-  });
-
-  it('tells prebuilds', () => {
-    expect(isPrebuild(workspace())).to.equal(false);
-    expect(isPrebuild(workspace({ is_prebuild: true }))).to.equal(true);
-    expect(isPrebuild(workspace({ owner_id: 'c42fdf75-3097-471c-8c33-fb52454d81c0' }))).to.equal(true);
   });
 });
 

@@ -15,7 +15,7 @@ import {
   SETTING_FIELDS,
   type SettingField,
   type TemplateSettings,
-} from '../../../../src/controller/template/settings.ts';
+} from '../../../../src/coder/templatesettings.ts';
 import { DEPLOYMENT } from '../../../support/controller-coder.ts';
 import { wired } from '../../../support/controller-kube.ts';
 import {

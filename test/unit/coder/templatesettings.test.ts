@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import type { Template } from '../../../../src/coder/types.ts';
+import type { Template } from '../../../src/coder/types.ts';
 import {
   bodyOf,
   SETTING_FIELDS,
   settingsOf,
   shortened,
   type TemplateSettings,
-} from '../../../../src/controller/template/settings.ts';
-import { observedStatus } from '../../../../src/controller/template/status.ts';
-import type { ConnectedFact } from '../../../../src/controller/facts.ts';
-import { connected, PLAIN_SETTINGS, templateRecord } from '../../../support/controller-records.ts';
+} from '../../../src/coder/templatesettings.ts';
+import { observedStatus } from '../../../src/controller/template/status.ts';
+import type { ConnectedFact } from '../../../src/controller/facts.ts';
+import { connected, PLAIN_SETTINGS, templateRecord } from '../../support/controller-records.ts';
 
 const SETTINGS: Required<TemplateSettings> = {
   displayName: 'Docker',

@@ -1,6 +1,6 @@
-import { cut } from '../../api/conditions.ts';
-import type { CoderTemplateStatus } from '../../api/generated.ts';
-import type { Template, UpdateTemplateRequest } from '../../coder/types.ts';
+import { cut } from '../api/conditions.ts';
+import type { CoderTemplateStatus } from '../api/generated.ts';
+import type { Template, UpdateTemplateRequest } from './types.ts';
 
 /** The settings of a template, as `status.observed` has them. A Coder that does not know one does not show it. */
 export type TemplateSettings = NonNullable<CoderTemplateStatus['observed']>;
