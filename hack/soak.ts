@@ -1,12 +1,11 @@
 /** `npm run soak`: whether the operator stays right, and stays small, while much happens in Coder for long. */
 import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import { templates, workspaces, type CoderTemplate, type CoderWorkspace } from '../src/api/kinds.ts';
-import { UsageError } from './bench/arguments.ts';
 import { coderWrites, kubeWrites, passes, total } from './bench/counters.ts';
 import { limit } from './bench/limit.ts';
+import { runMain } from './bench/main.ts';
 import { list } from './bench/objects.ts';
 import { memoryOf, openFiles } from './bench/processes.ts';
 import { compileOperator } from './bench/program.ts';
@@ -19,7 +18,6 @@ import { help, parseArguments, type SoakArguments } from './soak/arguments.ts';
 import { Churn } from './soak/churn.ts';
 import { templateDifferences, wishDifferences, workspaceDifferences } from './soak/differences.ts';
 import { judge, type SoakSample } from './soak/verdict.ts';
-import { StackError } from './stack/errors.ts';
 import { terminalProgress, type Progress } from './stack/progress.ts';
 
 const SAMPLE_EVERY_MS = 10_000;
@@ -29,37 +27,8 @@ const MB = 1024 * 1024;
 /** A difference is one only if it stays: what was changed last may still be on its way. */
 const TRIES = 3;
 
-async function main(args: readonly string[]): Promise<number> {
-  const interrupt = new AbortController();
-  let endedBy: 'SIGINT' | 'SIGTERM' | undefined;
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      endedBy ??= name;
-      interrupt.abort(new Error(`ended by ${name}`));
-    });
-  }
-  try {
-    const options = parseArguments(args);
-    if (options === 'help') {
-      console.log(help);
-      return 0;
-    }
-    return await soak(options, interrupt.signal);
-  } catch (error) {
-    if (endedBy !== undefined) return 128 + constants.signals[endedBy];
-    if (error instanceof UsageError) {
-      console.error(`${error.message}\nSee: npm run soak -- --help`);
-      return 2;
-    }
-    console.error(error instanceof StackError ? `\n${error.message}` : error);
-    return 1;
-  }
-}
-
 /** @returns the exit code. */
 async function soak(options: SoakArguments, signal: AbortSignal): Promise<number> {
-  if (process.platform !== 'linux')
-    throw new StackError('TOOL_MISSING', 'The soak reads /proc and needs Linux.');
   const progress = terminalProgress();
   const program = await compileOperator(signal);
   const site = await Site.open({
@@ -189,4 +158,9 @@ function lineOf(sample: SoakSample | undefined): readonly string[] {
   return [minutes, ...memory, ...[sockets, gone, kube, coder].map(String)];
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await runMain(process.argv.slice(2), {
+  script: 'soak',
+  help,
+  parse: parseArguments,
+  run: soak,
+});

@@ -8,7 +8,7 @@ import { list } from '../objects.ts';
 import { untilSettled } from '../settled.ts';
 import { NAMESPACE, type Site } from '../site.ts';
 
-/** As many at once as the operator works on (`--workers`). */
+/** As many as the operator has workers (`--workers`), of which it leaves two to other namespaces. */
 const AT_ONCE = 10;
 const BARE = 'bare';
 const LONGEST_WAIT_MS = 900_000;
