@@ -14,6 +14,9 @@ export class UsageError extends OperatorError {
 /** How `coder-operator controller` was called. Times in milliseconds. */
 export interface ControllerConfig {
   readonly kubeconfig: string | undefined;
+  /** What a pod has when no kubeconfig is given; undefined outside of one. */
+  readonly serviceAccount:
+    { readonly host: string; readonly port: string; readonly folder: string } | undefined;
   readonly namespace: string;
   readonly identity: string;
   readonly listen: { readonly host: string; readonly port: number };
@@ -44,6 +47,12 @@ const FLAGS = {
     type: 'string',
     value: 'FILE',
     help: 'how to reach the API server; left out, $KUBECONFIG or the service account of the pod',
+  },
+  'service-account-dir': {
+    type: 'string',
+    value: 'DIR',
+    initial: '/var/run/secrets/kubernetes.io/serviceaccount',
+    help: 'in a pod: the folder with token and ca.crt',
   },
   namespace: { type: 'string', value: 'NAME', initial: 'coder-operator', help: 'where the Lease is kept' },
   listen: {
@@ -174,6 +183,10 @@ export function parseControllerConfig(
   return {
     // An empty variable is one that is not set, as for kubectl.
     kubeconfig: values.kubeconfig ?? (env['KUBECONFIG'] === '' ? undefined : env['KUBECONFIG']),
+    serviceAccount: serviceAccountOf(
+      values['service-account-dir'] ?? FLAGS['service-account-dir'].initial,
+      env,
+    ),
     namespace: text('namespace'),
     identity: `${env['POD_NAME'] ?? hostname()}-${crypto.randomUUID()}`,
     listen: parseListen(text('listen')),
@@ -198,6 +211,15 @@ function parse<Flags extends Readonly<Record<string, Flag>>>(args: readonly stri
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The kubelet tells each container by two variables where the API server is. */
+function serviceAccountOf(
+  folder: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ControllerConfig['serviceAccount'] {
+  const [host = '', port = ''] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT']];
+  return host === '' ? undefined : { host, port: port === '' ? '443' : port, folder };
 }
 
 /** A Lease counts in seconds. */

@@ -69,7 +69,12 @@ async function controller(config: ControllerConfig): Promise<number> {
   logger.info('serving health and metrics', { host: config.listen.host, port: health.port });
   let connection: KubeConnection | undefined;
   try {
-    connection = await openConnection({ kubeconfig: config.kubeconfig, clock: systemClock, logger });
+    connection = await openConnection({
+      kubeconfig: config.kubeconfig,
+      serviceAccount: config.serviceAccount,
+      clock: systemClock,
+      logger,
+    });
     await runOperator(
       {
         kube: new KubeClient({

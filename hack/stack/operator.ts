@@ -1,7 +1,7 @@
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { statusOf } from './http.ts';
-import { writeKubeconfig } from './kubeconfig.ts';
 import type { Kubernetes } from './kubernetes.ts';
 import type { Server } from './process.ts';
 import type { Stack } from './stack.ts';
@@ -36,8 +36,6 @@ export interface OperatorOptions {
   readonly args?: readonly string[];
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Default: one with a token of the controller's service account, so that only `config/` decides what it may do. */
-  readonly kubeconfig?: string;
   /** Milliseconds for it to become ready. Default 60,000. */
   readonly readyWithinMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -81,13 +79,14 @@ export class Operator {
 }
 
 /**
- * Runs `coder-operator controller` from the sources of this checkout against the stack and waits until it is ready.
+ * Runs `coder-operator controller` from the sources of this checkout against the stack and waits until it is ready. It
+ * finds the API server as it would in a pod, by the token of its service account: only `config/` decides what it may do.
  * The CRDs and the service account have to be there: see `installOperator`.
  * @throws StackError as `Server.start`, with the end of its log.
  */
 export async function startOperator(stack: Stack, options: OperatorOptions = {}): Promise<Operator> {
   const name = options.name ?? 'operator';
-  const kubeconfig = options.kubeconfig ?? (await operatorKubeconfig(stack));
+  const folder = await writeServiceAccount(stack);
   let url = '';
   const server = await stack.startServer(
     [name],
@@ -99,13 +98,13 @@ export async function startOperator(stack: Stack, options: OperatorOptions = {})
         args: [
           ...(options.program ?? ['--import', 'tsx', join(checkout, 'src', 'main.ts')]),
           'controller',
-          ...['--kubeconfig', kubeconfig],
+          ...['--service-account-dir', folder],
           ...['--listen', `127.0.0.1:${ports[name]}`],
           '--allow-loopback',
           ...['--http-host', '127.0.0.1'],
           ...(options.args ?? []),
         ],
-        env: { ...toolEnvironment(), ...options.env },
+        env: { ...toolEnvironment(), ...podEnvironment(stack.kubernetes.url), ...options.env },
         cwd: checkout,
         logFile: join(stack.logs, `${name}.log`),
         stopSignal: 'SIGTERM',
@@ -119,20 +118,22 @@ export async function startOperator(stack: Stack, options: OperatorOptions = {})
   return new Operator(server, url);
 }
 
-/** Writes a kubeconfig with a token of the controller's service account. @throws StackError TOOL_FAILED. */
-export async function operatorKubeconfig(stack: Stack): Promise<string> {
-  const { kubernetes } = stack;
+/** What the kubelet mounts into a pod. @throws StackError TOOL_FAILED. */
+async function writeServiceAccount({ kubernetes, dir }: Stack): Promise<string> {
+  const folder = join(dir, controllerServiceAccount);
   const token = await kubernetes.serviceAccountToken(
     operatorNamespace,
     controllerServiceAccount,
     tokenSeconds,
   );
-  const file = join(stack.dir, 'operator.kubeconfig');
-  writeKubeconfig(file, {
-    server: kubernetes.url,
-    caFile: kubernetes.caFile,
-    user: { token },
-    namespace: operatorNamespace,
-  });
-  return file;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(join(folder, 'token'), token, { mode: 0o600 });
+  copyFileSync(kubernetes.caFile, join(folder, 'ca.crt'));
+  return folder;
+}
+
+/** What the kubelet sets for each container. */
+function podEnvironment(url: string): Readonly<Record<string, string>> {
+  const { hostname, port } = new URL(url);
+  return { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
 }

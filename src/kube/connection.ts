@@ -1,13 +1,10 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import type { RequestOptions } from 'node:https';
-import { dirname, resolve } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
-import { parse } from 'yaml';
 import type { Clock } from '../base/clock.ts';
-import { errorText, OperatorError } from '../base/errors.ts';
+import { errorText } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { configError, identityOf, type Access, type AccessSource } from './access.ts';
+import { kubeconfigAccess } from './kubeconfig.ts';
+import { serviceAccountAccess, type ServiceAccount } from './serviceaccount.ts';
 
 /** How to reach one API server, and as whom. `headers` must be awaited before the other members are read. */
 export interface KubeConnection {
@@ -34,10 +31,12 @@ export interface KubeConnection {
 }
 
 export interface ConnectionOptions {
-  /** Path of a kubeconfig file. Left out: the service account of the pod we run in. */
+  /** Path of a kubeconfig file. Left out: `serviceAccount`. */
   readonly kubeconfig?: string | undefined;
   /** Context of the kubeconfig; default its current one. */
   readonly context?: string | undefined;
+  /** Of the pod that we run in. Left out, as is `kubeconfig`: there is no way to the API server. */
+  readonly serviceAccount?: ServiceAccount | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Most connections for calls; default 16. More than 8 at once bring no more writes a second. */
@@ -46,8 +45,6 @@ export interface ConnectionOptions {
   readonly watchInactivityMs?: number;
   /** Age at which files are read again, in milliseconds; default 30 s. Service account tokens rotate hourly. */
   readonly maxCredentialAgeMs?: number;
-  /** Put before the paths of the service account's files; for tests. */
-  readonly inClusterRoot?: string;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -67,20 +64,6 @@ export async function openConnection(options: ConnectionOptions): Promise<KubeCo
   return connection;
 }
 
-type TlsOptions = Pick<
-  RequestOptions,
-  'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'rejectUnauthorized'
-> & {
-  readonly servername?: string;
-};
-
-interface Access {
-  readonly baseUrl: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tls: TlsOptions;
-  readonly proxy: string | undefined;
-}
-
 interface Agents {
   /** Hash of all that went into them. */
   readonly identity: string;
@@ -92,7 +75,7 @@ interface Agents {
 
 class ConfiguredConnection implements KubeConnection {
   readonly #options: ConnectionOptions;
-  #config: { readonly source: string; readonly kubeConfig: KubeConfig } | undefined;
+  readonly #source: AccessSource;
   #access: Access | undefined;
   #agents: Agents | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
@@ -101,6 +84,7 @@ class ConfiguredConnection implements KubeConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#source = sourceOf(options);
   }
 
   get baseUrl(): string {
@@ -126,8 +110,7 @@ class ConfiguredConnection implements KubeConnection {
 
   refresh(): void {
     this.#readAt = Number.NEGATIVE_INFINITY;
-    // A new KubeConfig also forgets the credential that an exec plugin gave us.
-    this.#config = undefined;
+    this.#source.forget();
   }
 
   suspect(since: number): void {
@@ -145,7 +128,7 @@ class ConfiguredConnection implements KubeConnection {
   /** A file caught half-written must not stop a running program: old credentials stay until new ones can be read. */
   async #read(): Promise<void> {
     try {
-      const access = await accessOf(await this.#loadConfig());
+      const access = await this.#source.read();
       this.#useAgents(access);
       this.#access = access;
     } catch (error) {
@@ -155,21 +138,6 @@ class ConfiguredConnection implements KubeConnection {
       });
     }
     this.#readAt = this.#options.clock.monotonic();
-  }
-
-  async #loadConfig(): Promise<KubeConfig> {
-    const { kubeconfig, context, inClusterRoot } = this.#options;
-    if (kubeconfig === undefined) {
-      this.#config ??= { source: '', kubeConfig: inClusterConfig(inClusterRoot) };
-      return this.#config.kubeConfig;
-    }
-    const source = await readFile(kubeconfig, 'utf8').catch((error: unknown) => {
-      throw configError(`kubeconfig ${kubeconfig} cannot be read: ${errorText(error)}`, error);
-    });
-    if (this.#config?.source !== source) {
-      this.#config = { source, kubeConfig: parseKubeconfig(source, kubeconfig, context) };
-    }
-    return this.#config.kubeConfig;
   }
 
   #useAgents(access: Access): void {
@@ -203,79 +171,10 @@ function loaded<T>(value: T | undefined): T {
   return value;
 }
 
-function configError(message: string, cause?: unknown): OperatorError {
-  return new OperatorError('KUBE_CONFIG', `Kubernetes configuration: ${message}`, { cause });
-}
-
-function inClusterConfig(root: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  config.loadFromCluster(root);
-  if (!URL.canParse(config.getCurrentCluster()?.server ?? '')) {
-    throw configError('not running in a pod (no KUBERNETES_SERVICE_HOST) and no kubeconfig was given');
-  }
-  return config;
-}
-
-function parseKubeconfig(source: string, path: string, context: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    config.loadFromString(source);
-    config.makePathsAbsolute(dirname(path));
-    addTokenFiles(config, source, dirname(path));
-  } catch (error) {
-    throw configError(`kubeconfig ${path} is not valid: ${errorText(error)}`, error);
-  }
-  if (context !== undefined) config.setCurrentContext(context);
-  if (config.getCurrentCluster() === null) {
-    throw configError(`kubeconfig ${path} has no cluster for the context ${config.getCurrentContext()}`);
-  }
-  return config;
-}
-
-/** The library does not know the field `tokenFile` of a user, though it can re-read such a file. */
-function addTokenFiles(config: KubeConfig, source: string, folder: string): void {
-  const raw = parse(source) as {
-    readonly users?: readonly { readonly name: string; readonly user?: { readonly tokenFile?: string } }[];
-  } | null;
-  config.users = config.users.map((user) => {
-    const tokenFile = raw?.users?.find((candidate) => candidate.name === user.name)?.user?.tokenFile;
-    if (tokenFile === undefined) return user;
-    const authProvider = { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } };
-    return { ...user, authProvider };
-  });
-}
-
-async function accessOf(config: KubeConfig): Promise<Access> {
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw configError('no cluster is selected');
-  if (!URL.canParse(cluster.server)) throw configError(`the server ${cluster.server} is not a URL`);
-  const applied: RequestOptions & { servername?: string } = {};
-  try {
-    await config.applyToHTTPSOptions(applied);
-  } catch (error) {
-    throw configError(`no credentials for ${cluster.server}: ${errorText(error)}`, error);
-  }
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(applied.headers ?? {})) {
-    // Token files end with a newline more often than not, and no header may hold one.
-    headers[name.toLowerCase()] = String(value).trim();
-  }
-  if (typeof applied.auth === 'string') {
-    headers['authorization'] = `Basic ${Buffer.from(applied.auth).toString('base64')}`;
-  }
-  const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = applied;
-  const tls = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
-  return {
-    baseUrl: cluster.server.replace(/\/+$/, ''),
-    headers,
-    tls: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)),
-    proxy: cluster.proxyUrl,
-  };
-}
-
-function identityOf(access: Access): string {
-  const parts = [access.baseUrl, access.proxy, access.tls];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+function sourceOf({ kubeconfig, context, serviceAccount }: ConnectionOptions): AccessSource {
+  if (kubeconfig !== undefined) return kubeconfigAccess(kubeconfig, context);
+  if (serviceAccount !== undefined) return serviceAccountAccess(serviceAccount);
+  throw configError('not running in a pod (no KUBERNETES_SERVICE_HOST) and no kubeconfig was given');
 }
 
 /** HTTP/1.1 said outright: newer transports would switch to HTTP/2 and share one connection among all calls. */

@@ -17,6 +17,7 @@ describe('parseControllerConfig', () => {
     const { identity, ...config } = parse();
     expect(config).to.deep.equal({
       kubeconfig: undefined,
+      serviceAccount: undefined,
       namespace: 'coder-operator',
       listen: { host: '0.0.0.0', port: 8080 },
       workers: 10,
@@ -100,6 +101,14 @@ describe('parseControllerConfig', () => {
     expect(parse([], { KUBECONFIG: '' }).kubeconfig).to.equal(undefined);
   });
 
+  it('finds the API server in a pod as the kubelet tells it', () => {
+    const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '6443' };
+    const folder = '/var/run/secrets/kubernetes.io/serviceaccount';
+    expect(parse([], env).serviceAccount).to.deep.equal({ host: '10.0.0.1', port: '6443', folder });
+    expect(parse(['--service-account-dir', 'here'], env).serviceAccount).to.have.property('folder', 'here');
+    expect(parse(['--service-account-dir', 'here']).serviceAccount).to.equal(undefined);
+  });
+
   it('is somebody else in every process, and bears the name of its pod', () => {
     const env = { POD_NAME: 'operator-0' };
     expect(parse([], env).identity).to.match(/^operator-0-/);
@@ -122,6 +131,7 @@ describe('controllerHelp', () => {
 function flagsOf(): [string][] {
   const names = [
     'kubeconfig',
+    'service-account-dir',
     'namespace',
     'listen',
     'workers',

@@ -213,9 +213,64 @@ describe('openConnection', () => {
   });
 
   it('says so when it is not in a pod', async () => {
-    const error: unknown = await openConnection({ clock, logger: silentLogger, inClusterRoot: folder }).catch(
+    const error: unknown = await openConnection({ clock, logger: silentLogger }).catch(
       (thrown: unknown) => thrown,
     );
     expect(error).to.have.property('message').that.includes('not running in a pod');
+  });
+
+  describe('with the service account of a pod', () => {
+    async function inPod(host: string): Promise<KubeConnection> {
+      const serviceAccount = { host, port: '6443', folder };
+      const connection = await openConnection({ serviceAccount, clock, logger: silentLogger });
+      open.push(connection);
+      return connection;
+    }
+
+    beforeEach(async () => {
+      await write('token', 'first\n');
+      await write('ca.crt', 'an authority');
+    });
+
+    it('takes server, token and authority from what the kubelet gives', async () => {
+      const connection = await inPod('kube.test');
+      expect(connection.baseUrl).to.equal('https://kube.test:6443');
+      expect(await connection.headers()).to.deep.equal({ authorization: 'Bearer first' });
+    });
+
+    it('writes an address of the newer sort as URLs do', async () => {
+      expect((await inPod('fd00::1')).baseUrl).to.equal('https://[fd00::1]:6443');
+    });
+
+    it('takes up a rotated token, and a rotated authority with new connections', async () => {
+      const connection = await inPod('kube.test');
+      const { dispatcher } = connection;
+      await write('token', 'second');
+      connection.refresh();
+      expect(await connection.headers()).to.deep.equal({ authorization: 'Bearer second' });
+      expect(connection.dispatcher).to.equal(dispatcher);
+      await write('ca.crt', 'another authority');
+      connection.refresh();
+      await connection.headers();
+      expect(connection.dispatcher).to.not.equal(dispatcher);
+    });
+
+    it('keeps the old token while a new one is being written', async () => {
+      const connection = await inPod('kube.test');
+      await write('token', '');
+      connection.refresh();
+      expect(await connection.headers()).to.deep.equal({ authorization: 'Bearer first' });
+    });
+
+    for (const name of ['token', 'ca.crt']) {
+      it(`says so when ${name} is missing`, async () => {
+        await rm(join(folder, name));
+        const error: unknown = await inPod('kube.test').catch((thrown: unknown) => thrown);
+        expect(error).to.have.property('code', 'KUBE_CONFIG');
+        expect(error)
+          .to.have.property('message')
+          .that.includes(`${name} of the service account cannot be read`);
+      });
+    }
   });
 });
