@@ -1,15 +1,9 @@
 import { systemClock } from './base/clock.ts';
 import { errorText } from './base/errors.ts';
 import { USER_AGENT } from './base/version.ts';
-import {
-  controllerHelp,
-  exportHelp,
-  parseControllerConfig,
-  parseExportConfig,
-  UsageError,
-  type ControllerConfig,
-  type ExportConfig,
-} from './config.ts';
+import { controllerHelp, parseControllerConfig, type ControllerConfig } from './config/controller.ts';
+import { exportHelp, parseExportConfig, type ExportConfig } from './config/export.ts';
+import { UsageError } from './config/flags.ts';
 import { runOperator } from './controller/run.ts';
 import { runExport } from './export/run.ts';
 import { KubeClient } from './kube/client.ts';

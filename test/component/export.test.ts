@@ -12,7 +12,7 @@ import { errorText } from '../../src/base/errors.ts';
 import type { KubeObject } from '../../src/api/meta.ts';
 import { filesHash } from '../../src/coder/contenthash.ts';
 import { unpack } from '../../src/coder/unpack.ts';
-import { parseExportConfig } from '../../src/config.ts';
+import { parseExportConfig } from '../../src/config/export.ts';
 import { runExport } from '../../src/export/run.ts';
 import { apiserver, type ApiServer } from '../support/apiserver.ts';
 import { tarOf } from '../support/archives.ts';

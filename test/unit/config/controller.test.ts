@@ -2,9 +2,9 @@ import { expect } from 'chai';
 import {
   controllerHelp,
   parseControllerConfig,
-  UsageError,
   type ControllerConfig,
-} from '../../src/config.ts';
+} from '../../../src/config/controller.ts';
+import { UsageError } from '../../../src/config/flags.ts';
 
 function parse(args: readonly string[] = [], env: Record<string, string> = {}): ControllerConfig {
   const config = parseControllerConfig(args, env);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { exportHelp, parseExportConfig, UsageError, type ExportConfig } from '../../../src/config.ts';
+import { exportHelp, parseExportConfig, type ExportConfig } from '../../../src/config/export.ts';
+import { UsageError } from '../../../src/config/flags.ts';
 
 const ENV = { CODER_URL: 'https://coder.example.com', CODER_SESSION_TOKEN: 'token' };
 
