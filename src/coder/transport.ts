@@ -1,6 +1,5 @@
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import got from 'got';
 import type { Clock } from '../base/clock.ts';
 import { OperatorError } from '../base/errors.ts';
@@ -183,7 +182,7 @@ export class Transport {
       for await (const chunk of attempt.chunks(limits.maxBytes ?? DEFAULT_MAX_BYTES)) {
         splitter.write(chunk);
         // Some thirty chunks may have come at once, and would be taken in one go.
-        await nextTurn();
+        await this.#options.clock.breathe();
       }
       const skeleton = parsed(() => splitter.end(), context);
       return { value: skeleton, context, skipped: splitter.skipped };

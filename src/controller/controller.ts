@@ -78,6 +78,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     assume: (resource, object) => stores.assume(resource, object),
   });
   const wakeups = new Wakeups({
+    clock,
     queue,
     stores,
     isOwnWrite: (resource, object) => writer.isOwnWrite(resource, object),

@@ -7,6 +7,7 @@ import {
   type CoderTemplate,
   type CoderWorkspace,
 } from '../api/kinds.ts';
+import type { Clock } from '../base/clock.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { isMirror } from '../api/mirrors.ts';
 import { canonicalEqual } from '../kube/equality.ts';
@@ -21,6 +22,7 @@ import type { TemplateRecord } from './template/input.ts';
 import { templateNameOf } from './template/records.ts';
 
 export interface WakeupsOptions {
+  readonly clock: Pick<Clock, 'breathe'>;
   readonly queue: WorkQueue;
   readonly stores: Stores;
   /** Whether a state of an object is the echo of our own write. */
@@ -255,10 +257,11 @@ export class Wakeups {
     objects: readonly T[],
     priorityOf: (object: T) => number | undefined,
   ): void {
-    void inSlices(objects, (object) => {
+    const wake = (object: T): void => {
       const priority = priorityOf(object);
       if (priority !== undefined) this.#wake(resource, object, priority);
-    });
+    };
+    void inSlices(objects, wake, this.#options.clock);
   }
 
   #wake(resource: ResourceType, object: KubeObject, priority: number): void {

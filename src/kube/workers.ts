@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { errorText } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -36,22 +35,19 @@ export interface WorkersOptions {
   readonly onResult?: (result: WorkResult) => void;
 }
 
-/** Work for so long without a turn of the event loop is enough: leases, probes and watches want theirs. */
-const LONGEST_HOLD_MS = 10;
-
 /** Works the queue off until the signal aborts, and resolves when every handler has settled. Never rejects. */
 export async function runWorkers(options: WorkersOptions): Promise<void> {
-  const breath = new Breath(options.clock);
-  await Promise.all(Array.from({ length: options.workers }, () => runWorker(options, breath)));
+  await Promise.all(Array.from({ length: options.workers }, () => runWorker(options)));
 }
 
-async function runWorker(options: WorkersOptions, breath: Breath): Promise<void> {
-  const { queue, signal } = options;
+async function runWorker(options: WorkersOptions): Promise<void> {
+  const { queue, signal, clock } = options;
   for (;;) {
     const key = await queue.next(signal);
     if (key === undefined) return;
     await work(key, options);
-    await breath.take();
+    // Passes over memory alone follow each other without a pause.
+    await clock.breathe();
   }
 }
 
@@ -91,31 +87,5 @@ function retry(key: string, error: unknown, { queue, logger }: WorkersOptions): 
   } else {
     const stack = error instanceof Error ? error.stack : undefined;
     logger.error('reconcile failed', { key, error: errorText(error), failures: queue.failures(key), stack });
-  }
-}
-
-/** Lets the event loop turn when the workers together have held it for long enough with nothing but memory work. */
-class Breath {
-  readonly #clock: Clock;
-  #last: number;
-  #turning: Promise<void> | undefined;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#last = clock.monotonic();
-  }
-
-  async take(): Promise<void> {
-    if (this.#turning === undefined) {
-      if (this.#clock.monotonic() - this.#last < LONGEST_HOLD_MS) return;
-      this.#turning = this.#turn();
-    }
-    await this.#turning;
-  }
-
-  async #turn(): Promise<void> {
-    await setImmediate();
-    this.#last = this.#clock.monotonic();
-    this.#turning = undefined;
   }
 }

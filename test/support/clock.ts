@@ -46,6 +46,11 @@ export class FakeClock implements Clock {
     });
   }
 
+  /** No time passes in a turn. */
+  breathe(): Promise<void> | undefined {
+    return undefined;
+  }
+
   /** How many timers are waiting. */
   get pending(): number {
     return this.#timers.size;

@@ -14,7 +14,7 @@ import type { LiveConnection } from '../connections.ts';
 import type { Context } from '../context.ts';
 import { inSlices } from '../observer/slices.ts';
 import { after, untilWoken, type Rest } from '../step.ts';
-import { decideAppearance, decideMirror, type Neighbour } from './decide.ts';
+import { decideAppearance, decideMirror, type Neighbour, type Thing } from './decide.ts';
 import { Gates } from './gates.ts';
 import { withBinding, type Binding, type MirroredObject, type MirrorKind } from './kinds.ts';
 import { hasLabels, isAppliedByOthers, labelsToGiveUp } from './labels.ts';
@@ -314,14 +314,15 @@ export class Mirrors {
       this.#unmirrored.forgetAll(namespace);
       return true;
     }
-    await inSlices(kind.all(live.observer, live.fact.scope), ({ id, name, isForeign }) => {
+    const look = ({ id, name, isForeign }: Pick<Thing, 'id' | 'name' | 'isForeign'>): void => {
       const object = kind.store.get(`${namespace}/${name}`);
       const isOwn = object?.status?.id === id;
       if (object !== undefined && !isOwn && isMirror(object)) this.#wakeObject(object, priorities.resync);
       const isSettled = isOwn || isForeign || this.#claimants(namespace, id).some((c) => !c.isMirror);
       if (isSettled) this.#unmirrored.forget(namespace, id);
       else this.wake(namespace, id, priorities.resync);
-    });
+    };
+    await inSlices(kind.all(live.observer, live.fact.scope), look, context.clock);
     return true;
   }
 

@@ -1,3 +1,4 @@
+import { systemClock, type Clock } from '../../base/clock.ts';
 import { sameRecord } from './record.ts';
 import { inSlices } from './slices.ts';
 
@@ -14,6 +15,8 @@ export interface RecordCacheOptions<T> {
   readonly onTaken?: ((id: string, record: T | undefined) => void) | undefined;
   /** The name that a record is found by besides its id. Default: by none. */
   readonly nameOf?: ((record: T) => string) | undefined;
+  /** Default the machine's. */
+  readonly clock?: Pick<Clock, 'breathe'> | undefined;
 }
 
 /** What a whole list changed. */
@@ -121,18 +124,21 @@ export class RecordCache<T extends { readonly id: string }> {
     asOf: number,
     suspicion: Suspicion = 'all',
   ): Promise<ListChange> {
+    const { clock = systemClock } = this.#options;
     const changed: string[] = [];
-    await inSlices(records.values(), (record) => {
+    const take = (record: T): void => {
       if (this.#put(record, asOf, true)) changed.push(record.id);
-    });
+    };
+    await inSlices(records.values(), take, clock);
     const missing: string[] = [];
-    await inSlices(this.#entries, ([id, entry]) => {
+    const miss = ([id, entry]: readonly [string, Entry<T>]): void => {
       if (records.has(id) || entry.asOf > asOf || suspicion === 'none') return;
       if (suspicion === 'listed' && !entry.isListed) return;
       // What is missing is not remembered any longer, so that whoever asks reads it afresh.
       this.forget(id);
       missing.push(id);
-    });
+    };
+    await inSlices(this.#entries, miss, clock);
     for (const [id, knownAt] of this.#graves) {
       if (asOf - knownAt > LONGEST_READ_MS) this.#graves.delete(id);
     }

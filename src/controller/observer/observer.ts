@@ -61,7 +61,7 @@ export class Observer {
   readonly #texts = new Texts();
   readonly #shared = (text: string): string => this.#texts.one(text);
   readonly workspaces: RecordCache<WorkspaceRecord>;
-  readonly templates = new RecordCache<TemplateRecord>({ nameOf: templateNameOf });
+  readonly templates: RecordCache<TemplateRecord>;
 
   /** How many workspaces each template had at the last look at everything. */
   #users: ReadonlyMap<string, number> = new Map();
@@ -73,7 +73,8 @@ export class Observer {
   constructor(options: ObserverOptions) {
     this.#options = options;
     const { client, clock } = options;
-    this.workspaces = new RecordCache({ onTaken: options.onRecord, nameOf: objectNameOf });
+    this.workspaces = new RecordCache({ onTaken: options.onRecord, nameOf: objectNameOf, clock });
+    this.templates = new RecordCache({ nameOf: templateNameOf, clock });
     this.#follower = new Follower({
       clock,
       isUnderWay: (record) => isActive(record.build),
@@ -162,7 +163,7 @@ export class Observer {
             outdated: workspace.build.templateVersionID !== activeVersionID,
           },
     );
-    void inSlices(moved, this.#options.onWorkspace);
+    void inSlices(moved, this.#options.onWorkspace, this.#options.clock);
   }
 
   /** What is not seen is not remembered, so that seeing it again later wakes its object. */
@@ -257,7 +258,7 @@ export class Observer {
     const recounted = this.#count(rows.values());
     // The first look changes all: everybody is woken at its end, also when the templates cannot be read.
     if (!isFirst) {
-      await inSlices([...changed, ...missing], onWorkspace);
+      await inSlices([...changed, ...missing], onWorkspace, clock);
       onLook?.('workspaces');
     }
     let moved: readonly string[] = [];
@@ -265,7 +266,7 @@ export class Observer {
       moved = await this.#lookAtTemplates(signal);
     } finally {
       // What was counted is told now or never, also when the templates cannot be read.
-      if (!isFirst) await inSlices(new Set([...moved, ...recounted]), onTemplate);
+      if (!isFirst) await inSlices(new Set([...moved, ...recounted]), onTemplate, clock);
       // A connection that has ended meanwhile has nothing to tell.
       else if (!signal.aborted) {
         onFirstLook();

@@ -38,4 +38,27 @@ describe('systemClock', () => {
     expect(await systemClock.sleep(1, stop.signal).catch((error: unknown) => error)).to.equal(reason);
     await systemClock.sleep(1);
   });
+
+  it('lets several that work at length share one turn of the event loop', async () => {
+    const busy = (ms: number): void => {
+      for (const end = performance.now() + ms; performance.now() < end;);
+    };
+    let turns = 0;
+    let goesOn = true;
+    const turn = (): void => {
+      turns++;
+      if (goesOn) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const work = async (): Promise<void> => {
+      for (let i = 0; i < 10; i++) {
+        busy(2);
+        await systemClock.breathe();
+      }
+    };
+    await Promise.all([work(), work(), work(), work(), work()]);
+    goesOn = false;
+    // A hundred milliseconds of work were spread over many turns, though each of the five alone took twenty.
+    expect(turns).to.be.at.least(6);
+  });
 });

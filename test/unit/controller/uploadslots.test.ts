@@ -16,6 +16,7 @@ class Bench {
     monotonic: () => this.now,
     after: () => () => undefined,
     sleep: () => Promise.resolve(),
+    breathe: () => undefined,
   };
   readonly slots = new UploadSlots(this.#clock);
 

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { systemClock } from '../../../src/base/clock.ts';
 import {
   controlPlanes,
   finalizers,
@@ -72,6 +73,7 @@ function bench(parts: { readonly workspace?: Parts; readonly template?: Parts } 
     isWriting: false,
     waiting: [],
     wakeups: new Wakeups({
+      clock: systemClock,
       queue,
       stores,
       isOwnWrite: () => self.own,

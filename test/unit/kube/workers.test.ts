@@ -8,6 +8,8 @@ import { FakeClock, settle } from '../../support/clock.ts';
 /** A clock on which work in memory takes time. */
 class BusyClock extends FakeClock {
   #held = 0;
+  #heldBefore = 0;
+  #turn: Promise<void> | undefined;
 
   hold(ms: number): void {
     this.#held += ms;
@@ -15,6 +17,19 @@ class BusyClock extends FakeClock {
 
   override monotonic(): number {
     return super.monotonic() + this.#held;
+  }
+
+  /** As the machine's clock: a turn is a long one after 8 ms. */
+  override breathe(): Promise<void> | undefined {
+    if (this.#held - this.#heldBefore < 8) return undefined;
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#heldBefore = this.#held;
+        this.#turn = undefined;
+        resolve();
+      });
+    });
+    return this.#turn;
   }
 }
 
