@@ -16,6 +16,7 @@ import { WorkQueue, type WorkQueueMetrics } from '../kube/workqueue.ts';
 import { readDefinition } from './context.ts';
 import { runController } from './controller.ts';
 import type { Settings } from './settings.ts';
+import { ServingKeeper } from './serving/keeper.ts';
 import { createStores, type Stores } from './stores.ts';
 import { namespaceOf } from './wakeups.ts';
 
@@ -92,29 +93,38 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     logger.info('caches are filled; waiting to lead', { identity });
     await elector.run(signal, async (leading, epoch) => {
       logger.info('leading', { epoch });
-      await runController(
-        {
-          ...options,
-          stores,
-          events,
-          epoch,
-          queue: new WorkQueue({
-            clock,
-            // A Coder whose answers hang must not hold up the objects of another one.
-            groupOf: namespaceOf,
-            maxPerGroup: mostPerNamespace(options.workers),
-            ...(options.queueMetrics === undefined ? {} : { metrics: options.queueMetrics }),
-          }),
-          coder: {
-            policy: options.hosts,
-            userAgent: USER_AGENT,
-            timeoutMs: options.settings.requestTimeoutMs,
-            ...(options.onCoderRequest === undefined ? {} : { onRequest: options.onCoderRequest }),
+      const assertLeading = (): void => elector.assertLeading();
+      const serving = new ServingKeeper({ kube, namespace, clock, logger, events, assertLeading });
+      const ended = new AbortController();
+      const keeping = serving.run(AbortSignal.any([leading, ended.signal]));
+      try {
+        await runController(
+          {
+            ...options,
+            stores,
+            events,
+            epoch,
+            queue: new WorkQueue({
+              clock,
+              // A Coder whose answers hang must not hold up the objects of another one.
+              groupOf: namespaceOf,
+              maxPerGroup: mostPerNamespace(options.workers),
+              ...(options.queueMetrics === undefined ? {} : { metrics: options.queueMetrics }),
+            }),
+            coder: {
+              policy: options.hosts,
+              userAgent: USER_AGENT,
+              timeoutMs: options.settings.requestTimeoutMs,
+              ...(options.onCoderRequest === undefined ? {} : { onRequest: options.onCoderRequest }),
+            },
+            assertLeading,
           },
-          assertLeading: () => elector.assertLeading(),
-        },
-        leading,
-      );
+          leading,
+        );
+      } finally {
+        ended.abort(new Error('the controller has ended'));
+        await keeping;
+      }
       await events.flush(LAST_EVENTS_MS);
     });
   } finally {
