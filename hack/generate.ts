@@ -1,5 +1,5 @@
 /**
- * Writes what is derived from crds/: the TypeScript types and the reference page.
+ * Writes what is derived from crds/: the TypeScript types, the schemas of the aggregated endpoint and the reference pages.
  *
  *   npm run generate            write them
  *   npm run check:generated     fail when they differ from what is committed
@@ -8,37 +8,17 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { parse } from 'yaml';
-
-interface Schema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly additionalProperties?: Schema;
-  readonly items?: Schema;
-  readonly required?: readonly string[];
-  readonly enum?: readonly string[];
-  readonly 'x-kubernetes-validations'?: readonly { readonly message?: string }[];
-}
-
-interface CustomResourceDefinition {
-  readonly spec: {
-    readonly group: string;
-    readonly names: {
-      readonly kind: string;
-      readonly plural: string;
-      readonly shortNames: readonly string[];
-    };
-    readonly versions: readonly {
-      readonly name: string;
-      readonly schema: { readonly openAPIV3Schema: Schema };
-    }[];
-  };
-}
+import { schemaOf, type CustomResourceDefinition, type Schema } from './generate/crds.ts';
+import { viewReference } from './generate/viewreference.ts';
+import { viewSchemas } from './generate/viewschemas.ts';
 
 const root = new URL('../', import.meta.url);
+const AGGREGATED_API = 'docs/reference/aggregated-api.md';
 const outputs = new Map([
   ['src/api/generated.ts', types],
   ['docs/reference/api.md', reference],
+  ['src/apiserver/discovery/schema.generated.ts', schemas],
+  [AGGREGATED_API, aggregatedReference],
 ]);
 
 async function definitions(): Promise<CustomResourceDefinition[]> {
@@ -47,12 +27,6 @@ async function definitions(): Promise<CustomResourceDefinition[]> {
   return Promise.all(
     names.map(async (n) => parse(await readFile(new URL(n, folder), 'utf8')) as CustomResourceDefinition),
   );
-}
-
-function schemaOf(crd: CustomResourceDefinition): Schema {
-  const version = crd.spec.versions[0];
-  if (version === undefined) throw new Error(`${crd.spec.names.kind} has no version`);
-  return version.schema.openAPIV3Schema;
 }
 
 /** The TypeScript type of a schema. Optional fields also admit `undefined`, which JSON leaves out. */
@@ -88,8 +62,22 @@ async function types(crds: readonly CustomResourceDefinition[]): Promise<string>
       parts.push(`/** ${schema.description ?? ''} */\nexport interface ${name} {${fieldsOf(schema)}}`);
     }
   }
-  const path = fileURLToPath(new URL('src/api/generated.ts', root));
-  return format(parts.join('\n\n'), { ...(await resolveConfig(path)), filepath: path });
+  return formatted('src/api/generated.ts', parts.join('\n\n'));
+}
+
+function schemas(crds: readonly CustomResourceDefinition[]): Promise<string> {
+  return formatted('src/apiserver/discovery/schema.generated.ts', viewSchemas(crds));
+}
+
+/** The page is written by hand, but for the tables of fields between its marks. */
+async function aggregatedReference(crds: readonly CustomResourceDefinition[]): Promise<string> {
+  const page = await readFile(new URL(AGGREGATED_API, root), 'utf8');
+  return formatted(AGGREGATED_API, viewReference(page, crds));
+}
+
+async function formatted(file: string, text: string): Promise<string> {
+  const path = fileURLToPath(new URL(file, root));
+  return format(text, { ...(await resolveConfig(path)), filepath: path });
 }
 
 function reference(crds: readonly CustomResourceDefinition[]): Promise<string> {

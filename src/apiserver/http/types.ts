@@ -77,6 +77,13 @@ export interface WatchSink {
    * When more than its share waits unsent, the sink ends the stream by itself and `signal` aborts.
    */
   send(event: Uint8Array): void;
+  /** Bytes that were sent and still wait for the client to take them. */
+  readonly unsent: number;
+  /**
+   * Resolves when little waits unsent, or the stream has ended: then `signal` has aborted. For initial lists, which are
+   * longer than the share. Never rejects.
+   */
+  drained(): Promise<void>;
   /** Ends the stream cleanly after what was sent. */
   end(): void;
   /** Aborts when the stream has ended, whoever ended it. */

@@ -54,6 +54,11 @@ export interface ViewStore {
   readonly synced: boolean;
   /** At least as new as every entry and change that was told. */
   readonly resourceVersion: bigint;
+  /**
+   * Since when every single change is known: the version of the newest list that was taken in. Between two lists of a
+   * reflector only their difference is. Left out: unknown.
+   */
+  readonly seamlessSince?: bigint | undefined;
   snapshot(): Snapshot;
   /**
    * Calls for every change after `resourceVersion`: the past ones at once, the others as they happen, in order. With
@@ -67,6 +72,13 @@ export interface ViewStore {
 }
 
 export interface ChangeListener {
+  /**
+   * Says that it takes changes whatever the labels: every object, or those of a namespace or a name. Only such a
+   * listener is told the differences of a new list, and can resume from before one; for others that is `lost`. Cut off
+   * in the middle, a client that chooses by labels could keep an object for ever that left its choice in between,
+   * since nobody would tell it so.
+   */
+  readonly takesDifferences?: boolean;
   changed(change: Change): void;
   /** What was told cannot be continued: the stream has to end, and clients to list again. */
   lost(): void;
