@@ -2,7 +2,6 @@ import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
 import { checkBaseUrl, type HostPolicy } from './address.ts';
 import { Connection, type CallOptions } from './connection.ts';
-import { readPages, type Page } from './pages.ts';
 import { RequestBudget } from './ratelimit.ts';
 import {
   readAPIKey,
@@ -110,12 +109,6 @@ export interface WorkspaceQuery {
   readonly limit?: number;
   /** So many of the first ones are left out. */
   readonly offset?: number;
-}
-
-/** For a list in pages. */
-export interface EachOptions extends CallOptions, Pick<WorkspaceQuery, 'query'> {
-  /** Pages that are asked for at the same time. Default 1, which is gentle to Coder. */
-  readonly atOnce?: number;
 }
 
 export interface JobQuery {
@@ -383,22 +376,25 @@ export class CoderClient {
    */
   async eachWorkspace(
     onWorkspace: (workspace: Workspace) => void,
-    options: EachOptions = {},
+    options: Omit<WorkspaceQuery, 'limit' | 'offset'> & CallOptions = {},
   ): Promise<StreamedList> {
-    const { atOnce = 1, ...page } = options;
-    let skipped = 0;
-    const read = async (offset: number): Promise<Page> => {
+    let list: StreamedList = { count: 0, skipped: 0 };
+    let offset = 0;
+    for (let pages = 0; pages === 0 || offset < list.count; pages++) {
+      if (pages === MOST_PAGES) throw new UnexpectedResponseError("Coder's list of workspaces does not end");
       let rows = 0;
-      const each = (workspace: Workspace): void => {
-        rows++;
-        onWorkspace(workspace);
-      };
-      const list = await this.#page(each, { ...page, limit: PAGE, offset });
-      skipped += list.skipped;
-      return { count: list.count, rows: rows + list.skipped };
-    };
-    const count = await readPages({ size: PAGE, most: MOST_PAGES, atOnce, read });
-    return { count, skipped };
+      const page = await this.#page(
+        (workspace) => {
+          rows++;
+          onWorkspace(workspace);
+        },
+        { ...options, limit: PAGE, offset },
+      );
+      list = { count: page.count, skipped: list.skipped + page.skipped };
+      // A page may be short, since Coder leaves out what it may not show us; a longer one than was asked for counts too.
+      offset += Math.max(PAGE, rows + page.skipped);
+    }
+    return list;
   }
 
   async #page(

@@ -45,9 +45,6 @@ export interface ObserverOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** Pages of the first look that Coder is asked for at the same time. */
-const FIRST_LOOK_AT_ONCE = 2;
-
 /**
  * Knows what one Coder holds, and wakes the objects that are concerned when something changes.
  *
@@ -244,9 +241,7 @@ export class Observer {
       rows.set(workspace.id, recordOf(workspace, this.#shared));
       organizations.set(workspace.organization_id, workspace.organization_name);
     };
-    // Everybody waits for the first look. After it, Coder's time is worth more than ours.
-    const atOnce = this.#hasLooked ? 1 : FIRST_LOOK_AT_ONCE;
-    const { count } = await client.eachWorkspace(each, { atOnce, timeoutMs, counted: false, signal });
+    const { count } = await client.eachWorkspace(each, { timeoutMs, counted: false, signal });
     await this.#options.assertSameCoder?.(signal);
     logger.debug('looked at everything in Coder', { workspaces: rows.size, count });
     const heldBack = Math.max(0, count - rows.size);

@@ -486,47 +486,6 @@ describe('CoderClient', () => {
     ]);
   });
 
-  it('asks for several pages at once when it is told to, the first one by itself', async () => {
-    const rows = Array.from({ length: 2_300 }, (_, i) => workspaceAnswer({ name: `w${i}` }));
-    let [open, most] = [0, 0];
-    const waiting: (() => void)[] = [];
-    server.respond = (request, response) => {
-      most = Math.max(most, ++open);
-      const offset = Number(request.query.get('offset'));
-      const answer = (): void => {
-        open--;
-        sendJson(response, 200, { workspaces: rows.slice(offset, offset + 500), count: rows.length });
-      };
-      waiting.push(answer);
-      // All but the first have a neighbour to wait for.
-      if (open === 2 || offset === 0) for (const go of waiting.splice(0)) go();
-    };
-    const names = new Set<string>();
-    const result = await client.eachWorkspace(({ name }) => names.add(name), { atOnce: 2, counted: false });
-    expect(result).to.deep.equal({ count: 2_300, skipped: 0 });
-    expect(names.size).to.equal(2_300);
-    expect(most).to.equal(2);
-    expect(server.seen).to.have.length(5);
-  });
-
-  it('hands nothing over any more when one of several pages has failed', async () => {
-    const rows = Array.from({ length: 500 }, (_, i) => workspaceAnswer({ name: `w${i}` }));
-    server.respond = (request, response) => {
-      const offset = Number(request.query.get('offset'));
-      if (offset === 500) sendJson(response, 500, { message: 'broken' });
-      else sendJson(response, 200, { workspaces: rows, count: 50_000 });
-    };
-    let handed = 0;
-    const error = await client
-      .eachWorkspace(() => handed++, { atOnce: 2, counted: false })
-      .catch((e: unknown) => e);
-    expect(error).to.be.instanceOf(Error);
-    const before = handed;
-    expect(server.seen.length).to.be.lessThan(20);
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(handed).to.equal(before);
-  });
-
   it('gives up a list that does not end', async () => {
     answers = { 'GET /workspaces': { workspaces: [], count: Number.MAX_SAFE_INTEGER } };
     const error = await client.eachWorkspace(() => undefined, { counted: false }).catch((e: unknown) => e);
