@@ -17,6 +17,8 @@ const TOKEN_HEADER = 'Coder-Session-Token';
 const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+/** Of a long list that are taken in before others may have their turn: a few records. */
+const PIECE_BYTES = 8 * 1024;
 /** Idle connections go before a proxy is likely to drop them, or the next request could meet a dead one. */
 const IDLE_TIMEOUT_MS = 30_000;
 
@@ -180,9 +182,11 @@ export class Transport {
         onRecord: (json) => list.onRecord(parse(json, context), context),
       });
       for await (const chunk of attempt.chunks(limits.maxBytes ?? DEFAULT_MAX_BYTES)) {
-        splitter.write(chunk);
-        // Some thirty chunks may have come at once, and would be taken in one go.
-        await this.#options.clock.breathe();
+        // Some thirty chunks may have come at once, and the records of one alone take several milliseconds.
+        for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
+          splitter.write(chunk.subarray(start, start + PIECE_BYTES));
+          await this.#options.clock.breathe();
+        }
       }
       const skeleton = parsed(() => splitter.end(), context);
       return { value: skeleton, context, skipped: splitter.skipped };
