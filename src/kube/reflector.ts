@@ -15,7 +15,7 @@ import {
 } from './errors.ts';
 import { LineSplitter } from './lines.ts';
 import { apiVersionOf, hasVersion, isObjectOf, trimmed, type KubeList } from './objects.ts';
-import type { Store } from './store.ts';
+import type { WatchChange } from './store.ts';
 
 export type ReflectorState = 'stopped' | 'listing' | 'watching' | 'backoff';
 
@@ -44,12 +44,30 @@ export interface ReflectorStats {
   readonly lastError: string | undefined;
 }
 
-export interface ReflectorOptions<T extends KubeObject> extends SelectOptions {
+/** What a reflector feeds: a `Store`, or whatever else keeps what the API server holds of one resource. */
+export interface ReflectorSink<T extends KubeObject, Item = T> {
+  /**
+   * Makes of a listed object what shall be kept of it. Called while the pages come in, so that parsed objects need not
+   * pile up until the last. Left out: the object itself is the item. When it throws, the list is as good as broken.
+   */
+  prepare?(object: T): Item;
+  /**
+   * Takes a complete list as the truth, in steps of some milliseconds between which others have their turn. Neither
+   * `apply` nor `advance` is called before the last step.
+   */
+  replaceInSteps(items: readonly Item[], resourceVersion: string): Iterator<void, void>;
+  /** Takes one event of the watch. When it throws, the watch is broken and resumes before this event. */
+  apply(change: WatchChange<T>): void;
+  /** Notes how far the watch has come without an event. */
+  advance(resourceVersion: string): void;
+}
+
+export interface ReflectorOptions<T extends KubeObject, Item = T> extends SelectOptions {
   readonly client: Pick<KubeClient, 'list' | 'watch'>;
   readonly resource: ResourceType;
   /** Left out: all namespaces. */
   readonly namespace?: string | undefined;
-  readonly store: Store<T>;
+  readonly store: ReflectorSink<T, Item>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics?: ReflectorMetrics;
@@ -87,8 +105,8 @@ const SHORT_WATCH_MS = 5_000;
  * whose differences are emitted. An answer of 403 or 404 to the list proves nothing about objects: the store keeps what
  * it has.
  */
-export class Reflector<T extends KubeObject> {
-  readonly #options: ReflectorOptions<T>;
+export class Reflector<T extends KubeObject, Item = T> {
+  readonly #options: ReflectorOptions<T, Item>;
   readonly #watchCall: KubeCall;
   readonly #random: () => number;
   #state: ReflectorState = 'stopped';
@@ -100,7 +118,7 @@ export class Reflector<T extends KubeObject> {
   #lastError: string | undefined;
   readonly #counts = { lists: 0, watches: 0, events: 0, errors: 0 };
 
-  constructor(options: ReflectorOptions<T>) {
+  constructor(options: ReflectorOptions<T, Item>) {
     this.#options = options;
     this.#watchCall = { verb: 'watch', target: options.resource.plural };
     this.#random = options.random ?? Math.random;
@@ -156,18 +174,18 @@ export class Reflector<T extends KubeObject> {
    * for instance: the pages begin anew. When that happens again, paging takes longer than the server's history lasts,
    * and one answer must do for all, although taking it in holds the event loop.
    */
-  async #readAll(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+  async #readAll(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string }> {
     return (await this.#readPages(signal)) ?? (await this.#readPages(signal)) ?? this.#readAtOnce(signal);
   }
 
   /** Undefined when a continue token was too old. */
-  async #readPages(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string } | undefined> {
-    const items: T[] = [];
+  async #readPages(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string } | undefined> {
+    const items: Item[] = [];
     let token: string | undefined;
     for (;;) {
       const page = await this.#readPage(token, signal);
       if (page === 'expired') return undefined;
-      for (const item of page.items) items.push(this.#complete(item));
+      await this.#prepare(page.items, items);
       token = page.metadata.continue;
       if (token === undefined || token === '')
         return { items, resourceVersion: page.metadata.resourceVersion };
@@ -192,12 +210,24 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  async #readAtOnce(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {
+  async #readAtOnce(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string }> {
     const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
     const options = { labelSelector, fieldSelector, maxBytes: UNPAGED_MAX_BYTES, signal };
-    const { items, metadata } = await client.list<T>(resource, namespace, options);
-    const completed = items.map((item) => this.#complete(item));
-    return { items: completed, resourceVersion: metadata.resourceVersion };
+    const list = await client.list<T>(resource, namespace, options);
+    const items: Item[] = [];
+    await this.#prepare(list.items, items);
+    return { items, resourceVersion: list.metadata.resourceVersion };
+  }
+
+  async #prepare(objects: readonly T[], items: Item[]): Promise<void> {
+    const { store, clock } = this.#options;
+    for (const listed of objects) {
+      const object = this.#complete(listed);
+      // Without `prepare`, Item is T.
+      items.push(store.prepare === undefined ? (object as unknown as Item) : store.prepare(object));
+      const pause = clock.breathe();
+      if (pause !== undefined) await pause;
+    }
   }
 
   /** Watches until the stream ends. Answers whether the next watch may follow at once. */
@@ -233,9 +263,15 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #follow(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    const { clock } = this.#options;
     const splitter = new LineSplitter(MAX_LINE_BYTES);
     for await (const chunk of stream) {
-      for (const line of splitter.push(chunk)) this.#take(line);
+      for (const line of splitter.push(chunk)) {
+        this.#take(line);
+        // One chunk can bring dozens of events, and one event can set off much work.
+        const pause = clock.breathe();
+        if (pause !== undefined) await pause;
+      }
       this.#heard();
     }
     if (splitter.pendingBytes > 0) throw this.#broken('the stream ended within a line');

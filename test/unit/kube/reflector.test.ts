@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import type { Clock } from '../../../src/base/clock.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import type { KubeConnection } from '../../../src/kube/connection.ts';
 import { isUnknownKind } from '../../../src/kube/errors.ts';
-import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
+import { Reflector, type ReflectorOptions, type ReflectorSink } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { widget, widgets, type Widget } from '../../support/kube-objects.ts';
@@ -429,6 +430,156 @@ describe('Reflector', () => {
     await clock.advance(1);
     await watching(watch);
     expect(query(2)['timeoutSeconds']).to.equal('375');
+  });
+
+  describe('with something else than a store', () => {
+    /** Keeps names only, and writes down what it was asked to do. */
+    class Names implements ReflectorSink<Widget, string> {
+      readonly asked: string[] = [];
+      readonly refused = new Set<string>();
+      /** What handling one object takes, in milliseconds. */
+      cost = 0;
+      onWork: (ms: number) => void = () => undefined;
+
+      prepare({ metadata: { name } }: Widget): string {
+        this.#note(`prepare ${name}`, name);
+        return name;
+      }
+
+      *replaceInSteps(items: readonly string[], resourceVersion: string): Generator<void, void> {
+        yield;
+        this.asked.push(`replace ${items.join(',')} @${resourceVersion}`);
+      }
+
+      apply({ type, object }: { type: string; object: Widget }): void {
+        this.#note(`${type} ${object.metadata.name}`, object.metadata.name);
+      }
+
+      advance(resourceVersion: string): void {
+        this.asked.push(`advance ${resourceVersion}`);
+      }
+
+      #note(what: string, name: string): void {
+        this.onWork(this.cost);
+        this.asked.push(what);
+        if (this.refused.delete(name)) throw new Error('no such thing can be kept');
+      }
+    }
+
+    let names: Names;
+    let sinkReflector: Reflector<Widget, string>;
+
+    beforeEach(() => (names = new Names()));
+
+    function startSink(options: Partial<ReflectorOptions<Widget, string>> = {}): void {
+      sinkReflector = new Reflector<Widget, string>({
+        client: clientOf(connection),
+        resource: widgets,
+        store: names,
+        clock,
+        logger: silentLogger,
+        random: () => 1,
+        ...options,
+      });
+      const controller = new AbortController();
+      const running = sinkReflector.run(controller.signal);
+      stop = async () => {
+        controller.abort();
+        await running;
+      };
+    }
+
+    /** A clock that stands still but for the work that is done. */
+    function workingClock(): Clock {
+      let worked = 0;
+      let turnBegan = 0;
+      names.onWork = (ms) => (worked += ms);
+      return {
+        breathe() {
+          if (worked - turnBegan < 8) return undefined;
+          turnBegan = worked;
+          return new Promise((resolve) => setImmediate(resolve));
+        },
+        now: () => clock.now(),
+        monotonic: () => clock.monotonic(),
+        after: (ms, fn) => clock.after(ms, fn),
+        sleep: (ms, signal) => clock.sleep(ms, signal),
+      };
+    }
+
+    it('makes of a page what is kept of it before it asks for the next', async () => {
+      const watch = new OpenWatch();
+      const recorded =
+        (what: string, answer: Answerer): Answerer =>
+        (...args) => {
+          names.asked.push(what);
+          answer(...args);
+        };
+      server.script(
+        recorded('page 1', page([widget('a'), widget('b')], '10', 'next')),
+        recorded('page 2', page([widget('c')], '10')),
+        watch.answer,
+      );
+      startSink();
+      await eventually(() => watch.open);
+      watch.event('DELETED', widget('b', { rv: 12 }));
+      watch.event('BOOKMARK', { metadata: { resourceVersion: '15' } });
+      await eventually(() => names.asked.length === 8);
+      expect(names.asked).to.deep.equal([
+        ...['page 1', 'prepare a', 'prepare b', 'page 2', 'prepare c', 'replace a,b,c @10'],
+        ...['DELETED b', 'advance 15'],
+      ]);
+    });
+
+    it('lists again when an object of the list is refused, and resumes before an event that is', async () => {
+      const first = new OpenWatch();
+      const second = new OpenWatch();
+      const list = page([widget('a')], '10');
+      server.script(list, list, first.answer, second.answer);
+      names.refused.add('a').add('c');
+      startSink();
+      await eventually(() => sinkReflector.stats().errors === 1 && clock.pending > 0);
+      expect(names.asked).to.deep.equal(['prepare a']);
+      await clock.advance(800);
+      await eventually(() => first.open);
+      first.event('ADDED', widget('b', { rv: 11 }));
+      first.event('ADDED', widget('c', { rv: 12 }));
+      await eventually(() => sinkReflector.stats().errors === 2 && clock.pending > 0);
+      await clock.advance(1_600);
+      await eventually(() => second.open);
+      expect(query(3)['resourceVersion']).to.equal('11');
+      expect(sinkReflector.stats()).to.include({ lists: 1, errors: 2 });
+    });
+
+    it('lets others have their turn when a page, or events that come together, take long', async () => {
+      const watch = new OpenWatch();
+      const objects = ['a', 'b', 'c', 'd', 'e'].map((name, i) => widget(name, { rv: 11 + i }));
+      server.script(page(objects, '20'), watch.answer);
+      names.cost = 5;
+      const working = workingClock();
+      const work = names.onWork;
+      let turn = 0;
+      const turns: number[] = [];
+      names.onWork = (ms) => {
+        work(ms);
+        if (turns.length === 0) countTurns();
+        turns.push(turn);
+      };
+      const countTurns = (): void => {
+        setImmediate(() => {
+          turn++;
+          if (turns.length < objects.length) countTurns();
+        });
+      };
+      startSink({ clock: working });
+      await eventually(() => watch.open);
+      expect(turns).to.deep.equal([0, 0, 1, 1, 2]);
+      turns.length = 0;
+      turn = 0;
+      watch.write(objects.map((object) => `${JSON.stringify({ type: 'MODIFIED', object })}\n`).join(''));
+      await eventually(() => turns.length === objects.length);
+      expect(turns).to.deep.equal([0, 1, 1, 2, 2]);
+    });
   });
 
   it('stops calmly in every state', async () => {
