@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
+import type { UserInfo } from '../http/types.ts';
+import { verifyChain, type ChainVerdict } from './chain.ts';
+import { ExpiringMap } from './expiring.ts';
+import { CredentialsError, headerText, headerValues, soleValue, type HeaderPairs } from './headers.ts';
+import type { AuthMetrics } from './metrics.ts';
+import type { FrontProxyTrust } from './trust.ts';
+import type { TrustSource } from './trustwatch.ts';
+
+export interface FrontProxyOptions {
+  readonly trust: TrustSource;
+  readonly clock: Clock;
+  readonly metrics: AuthMetrics;
+}
+
+/** Chains whose verdict is remembered; every kube-apiserver has one. */
+const MAX_CHAINS = 256;
+const KEEP_MS = 10_000;
+
+/**
+ * Identities that kube-apiserver passes on in headers (apiserver/pkg/authentication/request/headerrequest). They count
+ * only on connections whose client certificate is of the front proxy's CA and has an allowed name. That is asked anew
+ * for every request, since certificates expire and trust changes while connections stay open.
+ */
+export class FrontProxy {
+  readonly #options: FrontProxyOptions;
+  #trust: FrontProxyTrust | undefined;
+  #verdicts: ExpiringMap<ChainVerdict>;
+
+  constructor(options: FrontProxyOptions) {
+    this.#options = options;
+    this.#verdicts = this.#newVerdicts();
+  }
+
+  /**
+   * Undefined when the client is no proxy, or a proxy that names nobody.
+   *
+   * @param peerChain the certificates of the TLS client in DER, its own first; empty without one.
+   * @throws CredentialsError for a certificate of the proxy's CA that must not be trusted, and for headers that name
+   *   nobody clearly.
+   */
+  authenticate(peerChain: readonly Buffer[], headers: HeaderPairs): UserInfo | undefined {
+    const { frontProxy } = this.#options.trust.current;
+    if (frontProxy === undefined || peerChain.length === 0) return undefined;
+    const verdict = this.#verify(peerChain, frontProxy);
+    if (!verdict.trusted) {
+      if (!verdict.isOfCA) return undefined;
+      throw new CredentialsError(`the front proxy's certificate is refused: ${verdict.reason}`);
+    }
+    const { commonName } = verdict.leaf;
+    const { allowedNames } = frontProxy;
+    if (allowedNames.length > 0 && (commonName === undefined || !allowedNames.includes(commonName)))
+      throw new CredentialsError("the front proxy's certificate has a name that is not allowed");
+    this.#options.metrics.clientCertificateExpires(
+      (verdict.leaf.notAfter - this.#options.clock.now()) / 1000,
+    );
+    return identityOf(headers, frontProxy);
+  }
+
+  #verify(chain: readonly Buffer[], trust: FrontProxyTrust): ChainVerdict {
+    if (trust !== this.#trust) {
+      this.#trust = trust;
+      this.#verdicts = this.#newVerdicts();
+    }
+    const now = this.#options.clock.now();
+    const key = fingerprint(chain);
+    const known = this.#verdicts.get(key);
+    // The wall clock may jump, so a verdict that was kept must still fit it.
+    if (known !== undefined && (!known.trusted || (known.notBefore <= now && now <= known.notAfter)))
+      return known;
+    const verdict = verifyChain(chain, trust.certificates, now);
+    this.#verdicts.set(key, verdict, KEEP_MS);
+    return verdict;
+  }
+
+  #newVerdicts(): ExpiringMap<ChainVerdict> {
+    return new ExpiringMap({ clock: this.#options.clock, maxEntries: MAX_CHAINS });
+  }
+}
+
+function fingerprint(chain: readonly Buffer[]): string {
+  const hash = createHash('sha256');
+  for (const der of chain) hash.update(`${der.length}:`).update(der);
+  return hash.digest('base64');
+}
+
+/**
+ * Who asks, by the headers of a proxy that is trusted. Nothing is split at commas: a name may hold one.
+ *
+ * @throws CredentialsError
+ */
+export function identityOf(headers: HeaderPairs, trust: FrontProxyTrust): UserInfo | undefined {
+  const name = firstFilled(headers, trust.usernameHeaders);
+  if (name === '') return undefined;
+  const uid = firstFilled(headers, trust.uidHeaders);
+  const groups = trust.groupHeaders
+    .flatMap((header) => headerValues(headers, header))
+    .filter((group) => group !== '')
+    .map(headerText);
+  return { name, ...(uid === '' ? {} : { uid }), groups, extra: extraOf(headers, trust.extraPrefixes) };
+}
+
+function firstFilled(headers: HeaderPairs, names: readonly string[]): string {
+  for (const name of names) {
+    const value = soleValue(headers, name);
+    if (value !== '') return headerText(value);
+  }
+  return '';
+}
+
+/** Without a prototype: the client's own identity provider chooses the keys, `__proto__` as well. */
+function extraOf(headers: HeaderPairs, prefixes: readonly string[]): Record<string, string[]> {
+  const extra = Object.create(null) as Record<string, string[]>;
+  for (const prefix of prefixes) {
+    for (const [name, value] of headers) {
+      if (!name.startsWith(prefix)) continue;
+      const key = extraKey(name.slice(prefix.length));
+      extra[key] = [...(extra[key] ?? []), headerText(value)];
+    }
+  }
+  return extra;
+}
+
+/** Keys are percent-encoded; one that is not so stays as it came. */
+function extraKey(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
