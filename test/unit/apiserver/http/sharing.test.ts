@@ -1,0 +1,216 @@
+import { Writable } from 'node:stream';
+import { expect } from 'chai';
+import { chunkFrame, Frames } from '../../../../src/apiserver/http/frames.ts';
+import { InFlight } from '../../../../src/apiserver/http/inflight.ts';
+import { Outbox } from '../../../../src/apiserver/http/outbox.ts';
+import { Pacer } from '../../../../src/apiserver/http/pacer.ts';
+import { PIECE_BYTES } from '../../../../src/apiserver/http/pieces.ts';
+import { pump } from '../../../../src/apiserver/http/pump.ts';
+
+/** Time that goes on only while work is done; a turn of the loop is old after 8 ms of it. */
+class WorkingClock {
+  now = 0;
+  #began = 0;
+  #next: Promise<void> | undefined;
+
+  monotonic = (): number => this.now;
+
+  breathe = (): Promise<void> | undefined => {
+    if (this.now - this.#began < 8) return this.#next;
+    this.#next ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#began = this.now;
+        this.#next = undefined;
+        resolve();
+      });
+    });
+    return this.#next;
+  };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('pump', () => {
+  const { signal } = new AbortController();
+  const piece = Buffer.alloc(PIECE_BYTES);
+
+  /** An answer whose pieces take a while to make. */
+  function* slow(clock: WorkingClock, onMade: () => void, count = 4): Generator<Uint8Array> {
+    for (let i = 0; i < count; i++) {
+      clock.now += 3;
+      onMade();
+      yield piece;
+    }
+  }
+
+  it('lets the loop turn after a few milliseconds, however many answers are made', async () => {
+    const clock = new WorkingClock();
+    const made: number[] = [];
+    let inTurn = 0;
+    let most = 0;
+    const pumping = { isOver: false };
+    const turns = (async () => {
+      while (!pumping.isOver) {
+        most = Math.max(most, inTurn);
+        inTurn = 0;
+        await turn();
+      }
+    })();
+    const pumps = Array.from({ length: 10 }, (_, i) => {
+      const pieces = slow(clock, () => {
+        inTurn++;
+        made.push(i);
+      });
+      return pump(pieces, new Kept(), { pacer: new Pacer(clock), signal });
+    });
+    expect(await Promise.all(pumps)).to.deep.equal(pumps.map(() => 4 * PIECE_BYTES));
+    pumping.isOver = true;
+    await turns;
+    expect(made).to.have.lengthOf(40);
+    expect(most).to.be.at.most(4);
+    // Nobody has the second piece long before everybody had the first.
+    expect(new Set(made.slice(0, 20)).size).to.equal(10);
+  });
+
+  it('makes no more than is taken', async () => {
+    const clock = new WorkingClock();
+    let made = 0;
+    const target = new Writable({ write: () => undefined });
+    const aborted = new AbortController();
+    const pumped = pump(
+      slow(clock, () => made++),
+      target,
+      { pacer: new Pacer(clock), signal: aborted.signal },
+    ).catch((error: unknown) => error);
+    for (let i = 0; i < 5; i++) await turn();
+    expect(made).to.be.at.most(2);
+    aborted.abort(new Error('no more'));
+    expect(await pumped).to.have.property('message', 'no more');
+  });
+
+  it('ends when the target is closed', async () => {
+    const clock = new WorkingClock();
+    const target = new Writable({ write: () => undefined });
+    const pumped = pump(
+      slow(clock, () => undefined),
+      target,
+      { pacer: new Pacer(clock), signal },
+    ).catch((error: unknown) => error);
+    await turn();
+    target.destroy();
+    expect(await pumped).to.have.property('message', 'the connection was closed');
+  });
+});
+
+/** A stream that keeps what is written to it at once. */
+class Kept extends Writable {
+  readonly writes: string[][] = [];
+  readonly #onWrite: () => void;
+
+  constructor(onWrite: () => void = () => undefined) {
+    super();
+    this.#onWrite = onWrite;
+  }
+
+  override _write(chunk: Buffer, _encoding: unknown, done: () => void): void {
+    this.writes.push([chunk.toString()]);
+    this.#onWrite();
+    done();
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.writes.push(chunks.map(({ chunk }) => chunk.toString()));
+    this.#onWrite();
+    done();
+  }
+}
+
+describe('Outbox', () => {
+  it('writes what came in one turn in one go for each stream', async () => {
+    const outbox = new Outbox(new WorkingClock());
+    const [one, other] = [new Kept(), new Kept()];
+    for (const text of ['a', 'b']) for (const stream of [one, other]) outbox.write(stream, Buffer.from(text));
+    outbox.write(other, Buffer.from('c'));
+    expect(one.writes).to.deep.equal([]);
+    await turn();
+    expect(one.writes).to.deep.equal([['a', 'b']]);
+    expect(other.writes).to.deep.equal([['a', 'b', 'c']]);
+    outbox.write(one, Buffer.from('d'));
+    await turn();
+    expect(one.writes).to.deep.equal([['a', 'b'], ['d']]);
+  });
+
+  it('lets the loop turn between very many streams', async () => {
+    const clock = new WorkingClock();
+    const outbox = new Outbox(clock);
+    const streams = Array.from({ length: 100 }, () => new Kept(() => (clock.now += 1)));
+    const written = (): number => streams.filter(({ writes }) => writes.length > 0).length;
+    for (const stream of streams) outbox.write(stream, Buffer.from('a'));
+    await Promise.resolve();
+    await new Promise((resolve) => process.nextTick(resolve));
+    expect(written()).to.equal(16);
+    outbox.write(streams[0]!, Buffer.from('b'));
+    outbox.write(streams[99]!, Buffer.from('b'));
+    for (let i = 0; i < 10; i++) await turn();
+    expect(written()).to.equal(100);
+    expect(streams[0]?.writes).to.deep.equal([['a'], ['b']]);
+    expect(streams[99]?.writes).to.deep.equal([['a', 'b']]);
+  });
+
+  it('loses nothing of a stream that ends meanwhile', async () => {
+    const outbox = new Outbox(new WorkingClock());
+    const stream = new Kept();
+    outbox.write(stream, Buffer.from('a'));
+    stream.end('b');
+    await turn();
+    expect(stream.writes.flat().join('')).to.equal('ab');
+    expect(stream.writableFinished).to.equal(true);
+  });
+});
+
+describe('Frames', () => {
+  it('are made once for each event, also when several events alternate', () => {
+    let made = 0;
+    const frames = new Frames((event) => {
+      made++;
+      return chunkFrame(event);
+    });
+    const events = ['json', 'table', 'metadata'].map((text) => Buffer.from(text));
+    for (let i = 0; i < 100; i++) {
+      for (const event of events) expect(frames.of(event)).to.equal(frames.of(event));
+    }
+    expect(made).to.equal(3);
+    expect(Buffer.from(frames.of(events[1]!)).toString()).to.equal('5\r\ntable\r\n');
+  });
+
+  it('of events that only look alike are not mixed up, and are forgotten at last', () => {
+    let made = 0;
+    const frames = new Frames((event) => {
+      made++;
+      return chunkFrame(event);
+    });
+    const first = Buffer.from('a');
+    for (let i = 0; i < 50; i++) frames.of(i === 0 ? first : Buffer.from('a'));
+    expect(made).to.equal(50);
+    frames.of(first);
+    expect(made).to.equal(51);
+  });
+});
+
+describe('InFlight', () => {
+  it('gives as many places as there are, each back once; who is exempt takes one too', () => {
+    const inFlight = new InFlight(2);
+    const first = inFlight.enter(false);
+    expect(inFlight.enter(true)).to.not.equal(undefined);
+    expect(inFlight.enter(false)).to.equal(undefined);
+    const exempt = inFlight.enter(true);
+    expect(inFlight.count).to.equal(3);
+    exempt?.();
+    exempt?.();
+    expect(inFlight.count).to.equal(2);
+    first?.();
+    expect(inFlight.enter(false)).to.not.equal(undefined);
+  });
+});
