@@ -1,0 +1,95 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { listingAt } from '../../../../src/apiserver/reading/past.ts';
+import type { Listing } from '../../../../src/apiserver/reading/selection.ts';
+import type { Entry } from '../../../../src/apiserver/store/types.ts';
+import { FakeClock } from '../../../support/clock.ts';
+import { WidgetStore } from '../../../support/widget-view.ts';
+
+function entriesOf(listing: Listing | undefined, namespace?: string): Entry[] {
+  return listing?.segments(namespace).flatMap(({ entries }) => entries) ?? [];
+}
+
+function filled(count: number): WidgetStore {
+  const widgets = new WidgetStore(new FakeClock());
+  for (let i = 0; i < count; i++) widgets.put(`w${i}`, { namespace: `n${i % 2}` });
+  return widgets.list(1_000);
+}
+
+describe('listingAt', () => {
+  it('gives back the list of every version that the history reaches', () => {
+    const act = fc.record({
+      name: fc.integer({ min: 0, max: 420 }).map((i) => `w${i}`),
+      namespace: fc.constantFrom('n0', 'n1', 'n2'),
+      isPut: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 40 }), (acts) => {
+        const widgets = filled(400);
+        const known: Listing[] = [widgets.store.snapshot()];
+        for (const { name, namespace, isPut } of acts) {
+          const isThere = widgets.store.snapshot().get(namespace, name) !== undefined;
+          if (isPut) widgets.put(name, { namespace });
+          else if (isThere) widgets.remove(name, { namespace });
+          known.push(widgets.store.snapshot());
+        }
+        widgets.bookmark(5_000);
+        for (const was of known) {
+          const again = listingAt(widgets.store, was.resourceVersion);
+          expect(again?.resourceVersion).to.equal(was.resourceVersion);
+          expect(entriesOf(again).every((entry, i) => entry === entriesOf(was)[i])).to.equal(true);
+          expect(entriesOf(again).length).to.equal(entriesOf(was).length);
+          for (const namespace of ['n0', 'n1', 'n2', 'none']) {
+            const [left, right] = [entriesOf(again, namespace), entriesOf(was, namespace)];
+            expect(left.map(({ name }) => name)).to.deep.equal(right.map(({ name }) => name));
+          }
+          for (const { name, namespace } of acts) {
+            expect(again?.get(namespace, name)).to.equal(was.get(namespace, name));
+          }
+          for (const { entries, bytes } of again?.segments() ?? []) {
+            expect(entries.reduce((sum, { json }) => sum + json.length, entries.length - 1)).to.equal(bytes);
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('gives back what was there before all of it was deleted', () => {
+    const widgets = filled(3);
+    const was = widgets.store.snapshot();
+    widgets
+      .remove('w0', { namespace: 'n0' })
+      .remove('w2', { namespace: 'n0' })
+      .remove('w1', { namespace: 'n1' });
+    expect(entriesOf(widgets.store.snapshot())).to.deep.equal([]);
+    expect(entriesOf(listingAt(widgets.store, 1_000n))).to.deep.equal(entriesOf(was));
+  });
+
+  it('shares the segments that did not change', () => {
+    const widgets = filled(1_000);
+    const before = new Set<unknown>(widgets.store.snapshot().segments());
+    widgets.put('w500', { namespace: 'n0' });
+    const again = listingAt(widgets.store, 1_000n)?.segments() ?? [];
+    expect(again.length).to.be.above(5);
+    expect(again.filter((segment) => !before.has(segment))).to.have.length(1);
+  });
+
+  it('knows no version from before the newest list, none to come, and none that the history has lost', () => {
+    const widgets = filled(10);
+    widgets.put('a').put('b');
+    expect(listingAt(widgets.store, 999n)).to.equal(undefined);
+    expect(listingAt(widgets.store, 1_003n)).to.equal(undefined);
+    expect(listingAt(widgets.store, 1_001n)).to.not.equal(undefined);
+    // A new list: what happened one by one before it is not known.
+    widgets.list(2_000);
+    expect(listingAt(widgets.store, 1_001n)).to.equal(undefined);
+    const short = new WidgetStore(new FakeClock(), { historyEvents: 1 });
+    short.list(1).put('a').put('b').put('c');
+    expect([2n, 3n, 4n].map((version) => listingAt(short.store, version) !== undefined)).to.deep.equal([
+      false,
+      true,
+      true,
+    ]);
+  });
+});
