@@ -19,6 +19,7 @@ const importDirections = folders.map((folder) => {
     ...folders.filter((f) => f !== folder && !mayImport[folder].includes(f)),
     'main',
     'config',
+    'commands',
   ];
   return {
     files: [`src/${folder}/**/*.ts`],

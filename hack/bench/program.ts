@@ -8,11 +8,12 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Compiles the operator as it is shipped: a run from its sources would carry the compiler in its memory.
+ * @param name of the folder in `.local`.
  * @returns its main file, within the checkout so that it finds its packages.
  * @throws StackError BUILD_FAILED
  */
-export async function compileOperator(signal?: AbortSignal): Promise<string> {
-  const folder = join(checkout, '.local', 'bench');
+export async function compileOperator(signal?: AbortSignal, name = 'bench'): Promise<string> {
+  const folder = join(checkout, '.local', name);
   rmSync(folder, { recursive: true, force: true });
   const compiler = join(checkout, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [compiler, '-p', 'tsconfig.build.json', '--outDir', folder];

@@ -1,9 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Everything this program counts, in one registry; nothing here names a user, a workspace or a URL. */
-export interface Metrics {
+export interface Metrics extends KubeMetrics {
   readonly registry: Registry;
-  readonly kubeRequests: Counter<'verb' | 'resource' | 'code'>;
   readonly coderRequests: Counter<'method' | 'route' | 'code'>;
   readonly coderDuration: Histogram<'method' | 'route'>;
   readonly reconciles: Counter<'result'>;
@@ -17,6 +16,22 @@ export interface Metrics {
   readonly leading: Gauge;
 }
 
+/** What every command counts that talks to the API server. */
+export interface KubeMetrics {
+  readonly kubeRequests: Counter<'verb' | 'resource' | 'code'>;
+}
+
+export function createKubeMetrics(registry: Registry): KubeMetrics {
+  return {
+    kubeRequests: new Counter({
+      name: 'rest_client_requests_total',
+      help: 'Requests to the Kubernetes API server.',
+      labelNames: ['verb', 'resource', 'code'],
+      registers: [registry],
+    }),
+  };
+}
+
 const QUICK = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** Names follow controller-runtime and client-go where they have one, so that common dashboards work. */
@@ -26,12 +41,7 @@ export function createMetrics(): Metrics {
   const registers = [registry];
   return {
     registry,
-    kubeRequests: new Counter({
-      name: 'rest_client_requests_total',
-      help: 'Requests to the Kubernetes API server.',
-      labelNames: ['verb', 'resource', 'code'],
-      registers,
-    }),
+    ...createKubeMetrics(registry),
     coderRequests: new Counter({
       name: 'coder_operator_coder_requests_total',
       help: 'Requests to Coder, by route and HTTP status or kind of failure.',

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { compileOperator } from '../../hack/bench/program.ts';
 import { apiserver } from '../support/apiserver.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,7 +16,11 @@ interface Ended {
 
 /** Runs the program as a person or a pod would, and waits until it ends. */
 function run(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+  return runProgram(['--import', 'tsx', 'src/main.ts'], args);
+}
+
+function runProgram(program: readonly string[], args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [...program, ...args], {
     cwd: root,
     timeout: 25_000,
     killSignal: 'SIGKILL',
@@ -26,6 +33,39 @@ function run(...args: readonly string[]): Promise<Ended> {
     child.once('close', (code) => resolve({ code, output }));
   });
 }
+
+/** What the compiler makes of the sources is not always what they say: classes that name themselves, for instance. */
+describe('the compiled program', function () {
+  this.timeout(120_000);
+  let program: string;
+
+  before(async () => {
+    program = await compileOperator(undefined, 'compiled');
+  });
+
+  after(() => rm(dirname(program), { recursive: true, force: true }));
+
+  for (const command of ['controller', 'apiserver']) {
+    it(`loads all that ${command} needs`, async () => {
+      const kubeconfig = ['--kubeconfig', '/nowhere/kubeconfig'];
+      const { code, output } = await runProgram(
+        [program],
+        [command, ...kubeconfig, '--listen', '127.0.0.1:0'],
+      );
+      expect(output).to.contain('kubeconfig /nowhere/kubeconfig cannot be read');
+      expect(code).to.equal(1);
+    });
+  }
+
+  it('loads all that export needs', async () => {
+    const { code, output } = await runProgram(
+      [program],
+      ['export', '--url', 'ftp://coder', '--token-file', '/nowhere'],
+    );
+    expect(output).to.contain('/nowhere');
+    expect(code).to.equal(1);
+  });
+});
 
 describe('the program', function () {
   this.timeout(30_000);

@@ -19,8 +19,6 @@ interface Group {
  * the old ones but those that it touches.
  */
 export class SortedEntries {
-  static readonly none = new SortedEntries([], 0);
-
   readonly #groups: readonly Group[];
   readonly size: number;
   #all: readonly EntrySegment[] | undefined;
@@ -28,6 +26,10 @@ export class SortedEntries {
   private constructor(groups: readonly Group[], size: number) {
     this.#groups = groups;
     this.size = size;
+  }
+
+  static none(): SortedEntries {
+    return new SortedEntries([], 0);
   }
 
   /** @param namespace left out: of all namespaces. */

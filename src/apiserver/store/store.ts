@@ -153,7 +153,7 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
       );
     }
     const known = this.#state;
-    const difference = yield* differenceInSteps(known?.entries ?? SortedEntries.none, items);
+    const difference = yield* differenceInSteps(known?.entries ?? SortedEntries.none(), items);
     const isNews = known === undefined || isAnotherHistory(difference, known.version, version);
     const step = isNews ? undefined : yield* stepOf(difference, known.version, version);
 

@@ -9,7 +9,7 @@ const named = (i: number): string => `w${String(i).padStart(4, '0')}`;
 const several = (count: number, namespace = 'default'): Entry[] =>
   Array.from({ length: count }, (_, i) => widgetEntry(named(i), { namespace }));
 const of = (entries: readonly Entry[]): SortedEntries =>
-  entries.reduce((all, entry) => all.with(entry), SortedEntries.none);
+  entries.reduce((all, entry) => all.with(entry), SortedEntries.none());
 const names = (segments: readonly EntrySegment[]): string[] =>
   segments.flatMap(({ entries }) => entries.map(({ namespace, name }) => `${namespace}/${name}`));
 
@@ -46,7 +46,7 @@ describe('SortedEntries', () => {
     fc.assert(
       fc.property(work, (acts) => {
         const expected = new Map<string, Entry>();
-        let all = SortedEntries.none;
+        let all = SortedEntries.none();
         for (const [rv, { isPut, namespace, from, count, step }] of acts.entries()) {
           for (let i = 0; i < count; i++) {
             const name = named(from + i * step);
@@ -100,6 +100,16 @@ describe('SortedEntries', () => {
         .segments()
         .map(({ entries }) => entries.length),
     ).to.deep.equal([128, 128, 128, 128]);
+  });
+
+  it('has few segments when few entries are left, wherever they are', () => {
+    for (const kept of [7, 16, 300]) {
+      let all = of(several(1_024));
+      for (let i = 0; i < 1_024; i++) if (i % kept !== 0) all = all.without('default', named(i));
+      expectSound(all);
+      expect(all.size).to.equal(Math.ceil(1_024 / kept));
+      expect(all.segments().length).to.be.at.most(1 + (2 * all.size) / 65);
+    }
   });
 
   it('has no segments of a namespace that is empty or unknown', () => {

@@ -281,6 +281,8 @@ describe('ObjectStore', () => {
       expect(followed(store, 10).told).to.deep.equal(['modified a@22']);
       expect(store.snapshot().get('default', 'b'), 'what is the same is not made again').to.equal(entries[1]);
       expect(store.seamlessSince).to.equal(20n);
+      expect(store.prepare(widgetIn('b', { rv: 5 }))).to.equal(entries[1]);
+      expect(store.prepare(widgetIn('b', { rv: 5, uid: 'other' }))).to.not.equal(entries[1]);
     });
 
     it('gives the last of all changes the version of the list when it is a deletion', () => {

@@ -1,0 +1,38 @@
+import { expect } from 'chai';
+import type { CoderControlPlane } from '../../../src/api/kinds.ts';
+import { unsyncedWarnings } from '../../../src/apiserver/unsynced.ts';
+
+function controlPlane(namespace: string, synced?: 'True' | 'False' | 'Unknown'): CoderControlPlane {
+  const condition = {
+    type: 'Synced',
+    reason: 'CoderUnreachable',
+    message: 'no answer',
+    observedGeneration: 1,
+    lastTransitionTime: '2026-01-02T03:04:05Z',
+  };
+  return {
+    metadata: { namespace, name: 'coder' },
+    spec: { credentialsSecretRef: { name: 'coder' } },
+    ...(synced === undefined ? {} : { status: { conditions: [{ ...condition, status: synced }] } }),
+  } as CoderControlPlane;
+}
+
+describe('unsyncedWarnings', () => {
+  it('says which control plane does not hear from Coder, since when and why', () => {
+    expect(unsyncedWarnings([controlPlane('a', 'False'), controlPlane('b', 'True')])).to.deep.equal([
+      'CoderControlPlane a/coder does not hear from Coder since 2026-01-02T03:04:05Z (CoderUnreachable): what is shown may be old',
+    ]);
+  });
+
+  it('counts an unknown state as one that may be old, and one that was not looked at yet as nothing', () => {
+    expect(unsyncedWarnings([controlPlane('a', 'Unknown')])).to.have.length(1);
+    expect(unsyncedWarnings([controlPlane('a')])).to.deep.equal([]);
+  });
+
+  it('names ten of many, and the number of the others', () => {
+    const many = Array.from({ length: 25 }, (_, i) => controlPlane(`n${i}`, 'False'));
+    const warnings = unsyncedWarnings(many);
+    expect(warnings).to.have.length(11);
+    expect(warnings[10]).to.equal('15 more control planes do not hear from Coder');
+  });
+});
