@@ -21,7 +21,7 @@ type Layer = (typeof layers)[number];
 /** The real servers that a layer needs; they are built before its tests start, with progress to see. */
 const programs: Readonly<Record<Layer, readonly ProgramName[]>> = {
   unit: [],
-  component: ['etcd', 'kube-apiserver', 'kubectl'],
+  component: ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'clients'],
   e2e: ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'coder', 'terraform-provider-coder'],
 };
 

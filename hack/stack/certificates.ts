@@ -1,6 +1,6 @@
 import './reflect.ts';
 import { generateKeyPairSync, webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 
@@ -82,19 +82,22 @@ async function writePki(pki: Pki): Promise<void> {
   writeFileSync(pki.serviceAccount.publicKey, publicKey.export({ type: 'spki', format: 'pem' }));
 }
 
-interface Authority {
+/** Signs certificates. */
+export interface Authority {
   readonly name: x509.JsonName;
   readonly key: webcrypto.CryptoKey;
 }
 
-interface Subject {
+/** Whom a certificate is for. */
+export interface Subject {
   readonly cn: string;
   readonly organization?: string;
   /** Host names and addresses of a server; a certificate without any is for clients only. */
   readonly hosts?: readonly string[];
 }
 
-async function issueAuthority(cn: string, files: KeyFiles): Promise<Authority> {
+/** Makes an authority and writes its files. */
+export async function issueAuthority(cn: string, files: KeyFiles): Promise<Authority> {
   const keys = await generateKeys();
   const name: x509.JsonName = [{ CN: [cn] }];
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
@@ -115,7 +118,19 @@ async function issueAuthority(cn: string, files: KeyFiles): Promise<Authority> {
   return { name, key: keys.privateKey };
 }
 
-async function issue(authority: Authority, subject: Subject, files: KeyFiles): Promise<void> {
+/** An authority that was made earlier. */
+export async function loadAuthority(files: KeyFiles): Promise<Authority> {
+  const { subjectName } = new x509.X509Certificate(readFileSync(files.certificate, 'utf8'));
+  const [key] = x509.PemConverter.decode(readFileSync(files.key, 'utf8'));
+  if (key === undefined) throw new Error(`${files.key} holds no key`);
+  return {
+    name: subjectName.toJSON(),
+    key: await webcrypto.subtle.importKey('pkcs8', key, ecdsa, false, ['sign']),
+  };
+}
+
+/** Makes a certificate for clients, and with `hosts` for a server too, and writes its files. */
+export async function issue(authority: Authority, subject: Subject, files: KeyFiles): Promise<void> {
   const keys = await generateKeys();
   const usages = [x509.ExtendedKeyUsage.clientAuth];
   const extensions: x509.Extension[] = [

@@ -5,6 +5,8 @@ export interface TlsTexts {
   readonly ca: string;
   readonly cert?: string;
   readonly key?: string;
+  /** The name that has to be in the server's certificate. Default: the URL's. */
+  readonly servername?: string;
 }
 
 /** The status that a URL answers with, or undefined when it does not answer within two seconds. */

@@ -13,10 +13,17 @@ export interface ApiServerOptions {
   readonly port: number;
   readonly etcdPort: number;
   readonly pki: Pki;
-  /** Takes one JSON line for every finished request, without bodies. Default: no audit log. */
-  readonly auditLog?: { readonly policyFile: string; readonly logFile: string } | undefined;
+  /** Takes one JSON line for every finished request that a rule names. Default: no audit log. */
+  readonly auditLog?: AuditLog | undefined;
   /** Flags added at the end. */
   readonly extraArgs?: readonly string[] | undefined;
+}
+
+export interface AuditLog {
+  readonly policyFile: string;
+  readonly logFile: string;
+  /** Of the audit policy. Default: all requests, without bodies. */
+  readonly rules?: readonly object[] | undefined;
 }
 
 /** kube-apiserver with RBAC and the aggregation layer, on loopback only. */
@@ -50,6 +57,7 @@ export function apiServerSpec(options: ApiServerOptions): ServerSpec {
       `--requestheader-allowed-names=${frontProxyName}`,
       '--requestheader-username-headers=X-Remote-User',
       '--requestheader-group-headers=X-Remote-Group',
+      '--requestheader-uid-headers=X-Remote-Uid',
       '--requestheader-extra-headers-prefix=X-Remote-Extra-',
       `--proxy-client-cert-file=${pki.frontProxyClient.certificate}`,
       `--proxy-client-key-file=${pki.frontProxyClient.key}`,
@@ -66,12 +74,12 @@ export function apiServerSpec(options: ApiServerOptions): ServerSpec {
   };
 }
 
-function auditFlags(audit: { readonly policyFile: string; readonly logFile: string }): readonly string[] {
+function auditFlags(audit: AuditLog): readonly string[] {
   const policy = {
     apiVersion: 'audit.k8s.io/v1',
     kind: 'Policy',
     omitStages: ['RequestReceived'],
-    rules: [{ level: 'Metadata' }],
+    rules: audit.rules ?? [{ level: 'Metadata' }],
   };
   writeFileSync(audit.policyFile, stringify(policy));
   return [
@@ -88,9 +96,11 @@ export interface ControllerManagerOptions {
   /** An administrator's: the garbage collector must see every kind, also those that come later. */
   readonly kubeconfig: string;
   readonly pki: Pki;
+  /** Flags added at the end; more `--controllers` come beside those for namespaces and owned objects. */
+  readonly extraArgs?: readonly string[] | undefined;
 }
 
-/** kube-controller-manager with what the deletion of namespaces and of owned objects needs, and nothing else. */
+/** kube-controller-manager with what the deletion of namespaces and of owned objects needs, and no more than is asked for. */
 export function controllerManagerSpec(options: ControllerManagerOptions): ServerSpec {
   const { pki, port } = options;
   const ca = readFileSync(pki.ca.certificate, 'utf8');
@@ -106,6 +116,7 @@ export function controllerManagerSpec(options: ControllerManagerOptions): Server
       '--controllers=namespace-controller,garbage-collector-controller',
       '--leader-elect=false',
       '--profiling=false',
+      ...(options.extraArgs ?? []),
     ],
     logFile: options.logFile,
     stopSignal: 'SIGTERM',
@@ -131,7 +142,7 @@ export class Kubernetes {
   readonly adminKubeconfig: string;
   /** The kubectl program, of the server's version. */
   readonly kubectlPath: string;
-  /** JSON lines at Metadata level when the stack was started with `auditLog`, one for each finished request. */
+  /** JSON lines when the stack was started with `auditLog`, one for each finished request. */
   readonly auditLogFile: string | undefined;
   /** All certificates and keys, for tests that speak to an extension API server themselves. */
   readonly pki: Pki;

@@ -1,8 +1,8 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { statusOf } from './http.ts';
 import type { Kubernetes } from './kubernetes.ts';
+import { podEnvironment, writeServiceAccount } from './pod.ts';
 import type { Server } from './process.ts';
 import type { Stack } from './stack.ts';
 import type { PortName } from './state.ts';
@@ -13,9 +13,6 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url));
 /** Where `config/default` puts the operator. */
 export const operatorNamespace = 'coder-operator';
 export const controllerServiceAccount = 'coder-operator-controller';
-
-/** Long enough for a stack that is left running for weeks. */
-const tokenSeconds = 365 * 24 * 3600;
 
 /**
  * Installs the CRDs, the namespace and the RBAC of `config/default` and waits until the API server serves the kinds.
@@ -86,7 +83,8 @@ export class Operator {
  */
 export async function startOperator(stack: Stack, options: OperatorOptions = {}): Promise<Operator> {
   const name = options.name ?? 'operator';
-  const folder = await writeServiceAccount(stack);
+  const account = { namespace: operatorNamespace, serviceAccount: controllerServiceAccount, dir: stack.dir };
+  const folder = await writeServiceAccount(stack.kubernetes, account);
   let url = '';
   const server = await stack.startServer(
     [name],
@@ -116,24 +114,4 @@ export async function startOperator(stack: Stack, options: OperatorOptions = {})
     options.signal,
   );
   return new Operator(server, url);
-}
-
-/** What the kubelet mounts into a pod. @throws StackError TOOL_FAILED. */
-async function writeServiceAccount({ kubernetes, dir }: Stack): Promise<string> {
-  const folder = join(dir, controllerServiceAccount);
-  const token = await kubernetes.serviceAccountToken(
-    operatorNamespace,
-    controllerServiceAccount,
-    tokenSeconds,
-  );
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeFileSync(join(folder, 'token'), token, { mode: 0o600 });
-  copyFileSync(kubernetes.caFile, join(folder, 'ca.crt'));
-  return folder;
-}
-
-/** What the kubelet sets for each container. */
-function podEnvironment(url: string): Readonly<Record<string, string>> {
-  const { hostname, port } = new URL(url);
-  return { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { goBuild, goBuildFlags, moduleFiles, requireGo, versionIn } from './build.ts';
@@ -9,7 +9,13 @@ import { toolEnvironment } from './tools.ts';
 
 /** The programs that are built from the Go modules in hack/tools. */
 export type ProgramName =
-  'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kubectl' | 'coder' | 'terraform-provider-coder';
+  | 'etcd'
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kubectl'
+  | 'coder'
+  | 'terraform-provider-coder'
+  | 'clients';
 
 interface Program {
   /** Folder under hack/tools. */
@@ -58,6 +64,13 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     versionOf: 'github.com/coder/terraform-provider-coder/v2',
     stamps: () => ({}),
   },
+  // Our own. Its modules are those of Kubernetes, so that hardly anything has to be compiled for it.
+  clients: {
+    tools: 'clients',
+    package: '.',
+    versionOf: 'k8s.io/client-go',
+    stamps: () => ({}),
+  },
 };
 
 export interface BuildOptions {
@@ -92,7 +105,15 @@ async function buildProgram(name: ProgramName, options: BuildOptions): Promise<s
     cache: options.cache ?? cacheFolder(toolEnvironment()['XDG_CACHE_HOME']),
     program: name,
     file: name,
-    key: cacheKey([goMod, goSum, program.package, ...goBuildFlags(stamps), process.platform, process.arch]),
+    key: cacheKey([
+      goMod,
+      goSum,
+      program.package,
+      ...goBuildFlags(stamps),
+      process.platform,
+      process.arch,
+      ...sourcesIn(module),
+    ]),
     progress,
     signal,
     build: async (folder) => {
@@ -114,6 +135,12 @@ async function buildProgram(name: ProgramName, options: BuildOptions): Promise<s
       });
     },
   });
+}
+
+/** What of a program is not in its modules. */
+function sourcesIn(module: string): readonly string[] {
+  const files = readdirSync(module).filter((name) => name.endsWith('.go'));
+  return files.sort().flatMap((name) => [name, readFileSync(join(module, name), 'utf8')]);
 }
 
 /** The version of a program as its go.mod names it, such as `v1.36.3`. */

@@ -8,7 +8,7 @@ import { etcdSpec } from './etcd.ts';
 import { takeFolder, type StackFolder } from './folder.ts';
 import { Guardian } from './guardian.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
-import { apiServerSpec, auditFiles, controllerManagerSpec, Kubernetes } from './kubernetes.ts';
+import { apiServerSpec, auditFiles, controllerManagerSpec, Kubernetes, type AuditLog } from './kubernetes.ts';
 import { Ports } from './ports.ts';
 import { preparePostgres } from './postgres.ts';
 import { Server, type ProcessWatch, type ServerSpec } from './process.ts';
@@ -28,10 +28,12 @@ export interface StackOptions {
   readonly kubernetes?: boolean;
   /** kube-controller-manager, which deletes namespaces and owned objects. Default: as `kubernetes`. */
   readonly controllerManager?: boolean;
+  /** Flags added to kube-controller-manager's own; `--controllers` adds to those two. */
+  readonly controllerManagerArgs?: readonly string[];
   /** Postgres and Coder. Default true. */
   readonly coder?: boolean;
-  /** An audit log at Metadata level; see `Kubernetes.auditLogFile`. Default false. */
-  readonly auditLog?: boolean;
+  /** An audit log, see `Kubernetes.auditLogFile`: at Metadata level, or by these rules of a policy. Default false. */
+  readonly auditLog?: boolean | readonly object[];
   /** Flags added to kube-apiserver's own. */
   readonly apiServerArgs?: readonly string[];
   readonly coderSettings?: CoderSettings;
@@ -234,7 +236,7 @@ export class Stack {
   ): Promise<void> {
     const pki = await ensurePki(join(this.dir, 'pki'));
     const logFile = (name: string): string => join(this.logs, `${name}.log`);
-    const audit = this.#options.auditLog === true ? auditFiles(this.dir) : undefined;
+    const audit = this.#auditLog();
     await this.startServer(
       ['etcd', 'etcd-peer'],
       (p) =>
@@ -275,9 +277,16 @@ export class Stack {
           port: p['kube-controller-manager'],
           kubeconfig: adminKubeconfig,
           pki,
+          extraArgs: this.#options.controllerManagerArgs,
         }),
       signal,
     );
+  }
+
+  #auditLog(): AuditLog | undefined {
+    const { auditLog = false } = this.#options;
+    if (auditLog === false) return undefined;
+    return { ...auditFiles(this.dir), rules: auditLog === true ? undefined : auditLog };
   }
 
   async #openKubernetes(kubectlPath: string): Promise<Kubernetes> {
@@ -286,7 +295,7 @@ export class Stack {
       pki: await ensurePki(join(this.dir, 'pki')),
       adminKubeconfig: join(this.dir, 'kubeconfig'),
       kubectlPath,
-      auditLogFile: this.#options.auditLog === true ? auditFiles(this.dir).logFile : undefined,
+      auditLogFile: this.#auditLog()?.logFile,
     });
   }
 

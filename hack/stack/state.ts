@@ -14,7 +14,8 @@ export type PortName =
   | 'postgres'
   | 'coder'
   | 'operator'
-  | `operator-${string}`;
+  | `operator-${string}`
+  | `apiserver-${string}`;
 
 /** What a stack remembers in `state.json` of its folder, so that another process can find, end or go on with it. */
 export interface StackState {
@@ -139,9 +140,12 @@ export const extraFolderPrefix = 'coder-operator-postgres-';
 
 /** All that a stack puts into its folder. */
 const contents = [
+  'apiserver',
   'audit-policy.yaml',
   'bin',
   'coder',
+  'coder-operator-apiserver',
+  'coder-operator-controller',
   'env',
   'etcd',
   'kubeconfig',
