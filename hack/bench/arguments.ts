@@ -1,7 +1,12 @@
 import { parseArgs } from 'node:util';
 
+/** Those of the aggregated endpoint; `--only endpoint` means all of them. */
+export const ENDPOINT_ROWS = ['endpoint-list', 'endpoint-get', 'endpoint-load', 'endpoint-watch'] as const;
 /** The rows of the bench, in the order in which they are measured. */
-export const ROWS = ['mirrors', 'restart', 'rest', 'apply', 'resync', 'dashboard', 'loop', 'memory'] as const;
+export const ROWS = [
+  ...(['mirrors', 'restart', 'rest', 'apply', 'resync', 'dashboard', 'loop', 'memory'] as const),
+  ...ENDPOINT_ROWS,
+] as const;
 export type Row = (typeof ROWS)[number];
 
 export interface BenchArguments {
@@ -37,10 +42,11 @@ nothing else should run meanwhile. Needs Linux.
 
   --workspaces N   so many in Coder (10000); everything is measured with a tenth of them first
   --no-growth      do not: only with all of them
-  --only ROW,…     some of: ${ROWS.join(', ')}
+  --only ROW,…     some of: ${ROWS.join(', ')};
+                   endpoint for all that begin with it
   --looks N        looks at everything that are watched at rest (2)
   --json FILE      write the results as JSON besides
-  --profile DIR    write CPU profiles of the operator there, one for each time that it ran
+  --profile DIR    write CPU profiles of the operator and of the endpoint there, one for each time that they ran
   --help           show this
 
 Exit codes: 0 all aims met, 1 one was not met or something failed, 2 wrong usage, 130 interrupted by Ctrl-C.
@@ -71,7 +77,8 @@ function parse(args: readonly string[]) {
 }
 
 function rowsOf(text: string): readonly Row[] {
-  const names = text.split(',').map((name) => name.trim());
+  const given = text.split(',').map((name) => name.trim());
+  const names = given.flatMap((name): readonly string[] => (name === 'endpoint' ? ENDPOINT_ROWS : [name]));
   const unknown = names.find((name) => !ROWS.some((row) => row === name));
   if (unknown !== undefined) {
     throw new UsageError(

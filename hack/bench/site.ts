@@ -35,6 +35,7 @@ export interface SiteOptions {
 export const NAMESPACE = 'bench';
 const CONTROL_PLANE = 'coder';
 const LONGEST_WAIT_MS = 60_000;
+const FINER_CLOCK = new URL('finer-clock.mjs', import.meta.url).href;
 
 /** Real servers with a Coder that was filled, and an operator that may be started on them. */
 export class Site {
@@ -118,15 +119,20 @@ export class Site {
   /** Starts the operator, or starts it again. */
   async startOperator(): Promise<void> {
     if (this.#operator !== undefined) return this.#operator.start(this.signal);
-    const { program, profile } = this.options;
-    if (profile !== undefined) mkdirSync(profile, { recursive: true });
-    const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
     this.#operator = await startOperator(this.stack, {
-      program: [...profiling, program],
+      program: [...this.profiling(), '--import', FINER_CLOCK, this.options.program],
       signal: this.signal,
     });
     this.#scraper = new Scraper({ operator: this.#operator, clock: systemClock });
     this.#scraping = this.#scraper.run(this.#ended.signal);
+  }
+
+  /** Flags for Node that make it write profiles, if there are to be any. */
+  profiling(): readonly string[] {
+    const { profile } = this.options;
+    if (profile === undefined) return [];
+    mkdirSync(profile, { recursive: true });
+    return ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   }
 
   /** Makes a namespace with a connection to Coder. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { help, parseArguments, ROWS, UsageError } from '../../../../hack/bench/arguments.ts';
+import { ENDPOINT_ROWS, help, parseArguments, ROWS, UsageError } from '../../../../hack/bench/arguments.ts';
 
 describe('the command line of npm run bench', () => {
   it('measures everything at ten thousand and at a tenth of it', () => {
@@ -22,6 +22,14 @@ describe('the command line of npm run bench', () => {
       'mirrors',
       'memory',
     ]);
+  });
+
+  it('takes all rows of the endpoint by one word', () => {
+    expect(parseArguments(['--only', 'endpoint,memory'])).to.have.deep.property('rows', [
+      'memory',
+      ...ENDPOINT_ROWS,
+    ]);
+    expect(parseArguments(['--only', 'endpoint-get'])).to.have.deep.property('rows', ['endpoint-get']);
   });
 
   it('takes where results and profiles go', () => {
