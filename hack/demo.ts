@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Narrator } from './demo/narrator.ts';
 import { tour, TourError } from './demo/tour.ts';
+import { runEndpoint } from './local/endpoint.ts';
 import { shellQuote, writeEnvironment } from './local/environment.ts';
 import { StackError } from './stack/errors.ts';
 import { installOperator, startOperator } from './stack/operator.ts';
@@ -12,8 +13,8 @@ import { startStack, type Stack } from './stack/stack.ts';
 
 const HELP = `Usage: npm run demo [-- --exit]
 
-Builds (the first time) and starts etcd, kube-apiserver, Postgres and Coder, runs the operator on them, and shows how a
-workspace comes, stops and goes because of what is applied. Nothing of it touches a running \`npm run local\`.
+Builds (the first time) and starts etcd, kube-apiserver, Postgres and Coder, runs the operator and the aggregated endpoint
+on them, and shows how a workspace comes, stops and goes because of what is applied. Nothing of it touches a running \`npm run local\`.
 
   --exit    end after the tour; status 0 only if all of it really happened
   --help    show this
@@ -42,6 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
     stack = await startStack({ progress: terminalProgress(), signal: interrupt.signal });
     await installOperator(stack.kubernetes, interrupt.signal);
     await startOperator(stack, { args: ['--log-format', 'text'], signal: interrupt.signal });
+    await runEndpoint(stack, interrupt.signal);
     await tour({ stack, narrator: new Narrator((text) => console.log(text)), signal: interrupt.signal });
     if (args.includes('--exit')) {
       console.log('\nAll of it happened.');

@@ -99,6 +99,9 @@ export async function tour({ stack, narrator, signal }: TourOptions): Promise<vo
   await watch('coderworkspaces', /running\s+True\s+Running/);
   narrator.say(`Coder itself says: ${owner}/dev is ${await statusInCoder(stack, owner)}.`);
 
+  narrator.chapter('The same from the aggregated endpoint: what Coder has, served from memory');
+  await watch('coderworkspaces.aggregation.coder.com', /dev\s+hello\s+running/);
+
   narrator.chapter('spec.running: false');
   await kubectl('-n', namespace, 'patch', 'cws', name, '--type=merge', '-p', '{"spec":{"running":false}}');
   await watch('coderworkspaces', /false\s+stopped\s+True\s+Stopped/);

@@ -8,6 +8,7 @@ import { stopProcess, type ProcessRecord } from '../stack/process.ts';
 import type { Progress } from '../stack/progress.ts';
 import { openStack, startStack, type Stack } from '../stack/stack.ts';
 import { deleteData, readState, StateFile, type StackState } from '../stack/state.ts';
+import { endpointName, runEndpoint } from './endpoint.ts';
 import { writeEnvironment } from './environment.ts';
 import { operatorName, serversOf, statusTable } from './servers.ts';
 
@@ -36,13 +37,15 @@ export function up(context: LocalContext, options: { readonly operator: boolean 
     }
     const hadOperator = servers.some(({ name }) => name === operatorName);
     const operator = options.operator || hadOperator;
-    const onlyOperatorMissing = servers.length > 0 && dead.every(({ name }) => name === operatorName);
-    if (before === undefined || !onlyOperatorMissing) {
+    const runs = (name: string): boolean => servers.some((s) => s.name === name && s.running);
+    const missing = [operatorName, endpointName].filter((name) => !runs(name));
+    const onlyOursMissing = servers.length > 0 && dead.every(({ name }) => missing.includes(name));
+    if (before === undefined || !onlyOursMissing) {
       if (dead.length > 0) progress.note('starting everything again with the same data');
       const stack = await startWithHint(context, before);
-      await finish(stack, context, operator);
-    } else if (operator && !servers.some(({ name, running }) => name === operatorName && running)) {
-      await finish(await openStack(dir, before, progress), context, true);
+      await finish(stack, context, operator ? [operatorName, endpointName] : []);
+    } else if (operator && missing.length > 0) {
+      await finish(await openStack(dir, before, progress), context, missing);
     } else {
       progress.note('everything is running already');
     }
@@ -111,13 +114,17 @@ async function startWithHint(context: LocalContext, before: StackState | undefin
 }
 
 /** Everything up to the moment from which the servers live on without us. */
-async function finish(stack: Stack, context: LocalContext, operator: boolean): Promise<void> {
+async function finish(stack: Stack, context: LocalContext, missing: readonly string[]): Promise<void> {
   const { dir, progress, signal } = context;
   try {
-    if (operator) {
+    if (missing.includes(operatorName)) {
       progress.step('installing config/default');
       await installOperator(stack.kubernetes, signal);
       await startOperator(stack, { signal });
+    }
+    if (missing.includes(endpointName)) {
+      progress.step('installing config/apiserver');
+      await runEndpoint(stack, signal);
     }
     throwIfAbortedLate(signal);
     const state = readState(dir);
@@ -175,6 +182,7 @@ function instructions(dir: string, state: StackState | undefined): string {
   const { coder, ports, processes = [] } = state ?? {};
   if (coder === undefined || !existsSync(env)) return 'Nothing is running.';
   const operator = processes.find(({ name }) => name === operatorName);
+  const endpoint = processes.find(({ name }) => name === endpointName);
   return [
     '',
     'The local stack is running in the background.',
@@ -185,6 +193,12 @@ function instructions(dir: string, state: StackState | undefined): string {
     operator === undefined
       ? '  npm run local -- up --operator    also installs and runs the operator'
       : `  The operator runs as process ${operator.pid}, log ${operator.logFile}`,
+    ...(endpoint === undefined
+      ? []
+      : [
+          `  The endpoint runs as process ${endpoint.pid}, log ${endpoint.logFile}`,
+          '  kubectl get coderworkspaces.aggregation.coder.com -A',
+        ]),
     '  npm run local -- status           what runs, and where the logs are',
     '  npm run local -- down             stops all of it',
   ].join('\n');

@@ -40,7 +40,14 @@ describe('npm run local', function () {
     await up(context, { operator: true });
     expect(take()).to.contain('source ');
     const names = processes().map((p) => p.name);
-    expect(names).to.include.members(['etcd', 'kube-apiserver', 'postgres', 'coder', 'operator']);
+    expect(names).to.include.members([
+      'etcd',
+      'kube-apiserver',
+      'postgres',
+      'coder',
+      'operator',
+      'apiserver-1',
+    ]);
     expect(status(context)).to.equal(true);
     expect(take()).to.match(/operator +running +\d+/);
   });
@@ -54,6 +61,25 @@ describe('npm run local', function () {
     }
     const answer = await runTool('sh', ['-c', '. "$0"; kubectl get crd -o name', file]);
     expect(answer?.stdout).to.contain('coderworkspaces.coder.com');
+  });
+
+  it('serves the aggregated endpoint under the certificates that the operator made', async () => {
+    const file = join(context.dir, 'env');
+    const get = 'kubectl get coderworkspaces.aggregation.coder.com -A';
+    const answer = await runTool('sh', ['-c', `. "$0"; ${get}`, file]);
+    expect(answer?.stderr).to.contain('No resources found');
+  });
+
+  it('starts the endpoint alone when only that has ended', async () => {
+    const endpoint = processes().find((p) => p.name === 'apiserver-1');
+    if (endpoint === undefined) throw new Error('the endpoint does not run');
+    const others = processes().filter((p) => p.pid !== endpoint.pid);
+    process.kill(endpoint.pid, 'SIGKILL');
+    await until(() => (isAlive(endpoint) ? undefined : true), { withinMs: 10_000 });
+    await up(context, { operator: true });
+    expect(status(context)).to.equal(true);
+    const after = processes().filter((p) => p.name !== 'apiserver-1');
+    expect(after.map((p) => p.pid)).to.deep.equal(others.map((p) => p.pid));
   });
 
   it('starts nothing a second time', async () => {
