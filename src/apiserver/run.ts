@@ -21,6 +21,7 @@ import { ReadingHandler } from './reading/handler.ts';
 import type { LiveRead } from './reading/live.ts';
 import { createReadingMetrics } from './reading/metrics.ts';
 import { ObjectStore } from './store/store.ts';
+import { registerStoreMetrics } from './storemetrics.ts';
 import { unsyncedWarnings } from './unsynced.ts';
 import { viewKinds } from './view/kinds.ts';
 
@@ -58,6 +59,7 @@ export async function runApiServer(options: RunApiServerOptions, signal: AbortSi
   const trust = new TrustWatch({ client: kube, clock, logger });
   const certificates = new CertificateFiles({ folder: options.certDir, clock, logger });
   const metrics = createAuthMetrics(registry);
+  registerStoreMetrics(registry, stores);
   const resources = new ReadingHandler({
     stores: new Map(stores.map((store) => [store.kind.resource.plural, store])),
     live: liveFrom(kube),

@@ -14,7 +14,7 @@ function controlPlane(namespace: string, synced?: 'True' | 'False' | 'Unknown'):
     metadata: { namespace, name: 'coder' },
     spec: { credentialsSecretRef: { name: 'coder' } },
     ...(synced === undefined ? {} : { status: { conditions: [{ ...condition, status: synced }] } }),
-  } as CoderControlPlane;
+  };
 }
 
 describe('unsyncedWarnings', () => {
