@@ -10,7 +10,7 @@ import type { ServingCertificate } from '../certificates.ts';
  */
 export const TLS_OPTIONS: SecureContextOptions = {
   minVersion: 'TLSv1.2',
-  secureOptions: 0,
+  secureOptions: constants.SSL_OP_NO_TICKET,
 };
 
 export interface ServeOptions {

@@ -61,8 +61,7 @@ export interface ViewStore {
   readonly seamlessSince?: bigint | undefined;
   snapshot(): Snapshot;
   /**
-   * Calls for every change after `resourceVersion`: the past ones at once, the others as they happen, in order. With
-   * `advanced` it is also told when the version moved without a change.
+   * Calls for every change after `resourceVersion`: the past ones at once, the others as they happen, in order.
    *
    * @returns ends it; `undefined` when the history does not reach back so far.
    */

@@ -248,7 +248,7 @@ describe('clients that list and follow', () => {
         for (const { world } of replicas) world.handler.close();
         expect(clock.pending).to.equal(0);
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 });

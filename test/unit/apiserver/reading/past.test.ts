@@ -10,6 +10,12 @@ function entriesOf(listing: Listing | undefined, namespace?: string): Entry[] {
   return listing?.segments(namespace).flatMap(({ entries }) => entries) ?? [];
 }
 
+function namesOf(listing: Listing | undefined, namespace: string): string {
+  return entriesOf(listing, namespace)
+    .map(({ name }) => name)
+    .join();
+}
+
 function filled(count: number): WidgetStore {
   const widgets = new WidgetStore(new FakeClock());
   for (let i = 0; i < count; i++) widgets.put(`w${i}`, { namespace: `n${i % 2}` });
@@ -19,13 +25,13 @@ function filled(count: number): WidgetStore {
 describe('listingAt', () => {
   it('gives back the list of every version that the history reaches', () => {
     const act = fc.record({
-      name: fc.integer({ min: 0, max: 420 }).map((i) => `w${i}`),
+      name: fc.integer({ min: 0, max: 310 }).map((i) => `w${i}`),
       namespace: fc.constantFrom('n0', 'n1', 'n2'),
       isPut: fc.boolean(),
     });
     fc.assert(
-      fc.property(fc.array(act, { maxLength: 40 }), (acts) => {
-        const widgets = filled(400);
+      fc.property(fc.array(act, { maxLength: 25 }), (acts) => {
+        const widgets = filled(300);
         const known: Listing[] = [widgets.store.snapshot()];
         for (const { name, namespace, isPut } of acts) {
           const isThere = widgets.store.snapshot().get(namespace, name) !== undefined;
@@ -40,8 +46,7 @@ describe('listingAt', () => {
           expect(entriesOf(again).every((entry, i) => entry === entriesOf(was)[i])).to.equal(true);
           expect(entriesOf(again).length).to.equal(entriesOf(was).length);
           for (const namespace of ['n0', 'n1', 'n2', 'none']) {
-            const [left, right] = [entriesOf(again, namespace), entriesOf(was, namespace)];
-            expect(left.map(({ name }) => name)).to.deep.equal(right.map(({ name }) => name));
+            expect(namesOf(again, namespace)).to.equal(namesOf(was, namespace));
           }
           for (const { name, namespace } of acts) {
             expect(again?.get(namespace, name)).to.equal(was.get(namespace, name));
@@ -51,7 +56,7 @@ describe('listingAt', () => {
           }
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 

@@ -427,16 +427,16 @@ describe('watches', () => {
     });
 
     it('45. send none that is older than an event before it, while a new list is taken in', async () => {
-      const made = fullWorld(2_500);
-      const query = 'resourceVersion=2510&allowWatchBookmarks=true&timeoutSeconds=90';
+      const made = fullWorld(1_200);
+      const query = 'resourceVersion=1210&allowWatchBookmarks=true&timeoutSeconds=90';
       const sink = await made.watch(`/widgets?watch=1&${query}`);
-      for (let i = 0; i < 2_500; i++) made.widgets.set(`w${String(i).padStart(4, '0')}`);
+      for (let i = 0; i < 1_200; i++) made.widgets.set(`w${String(i).padStart(4, '0')}`);
       const steps = made.widgets.listInSteps(6_000);
       while (sink.lines.length === 0) steps.next();
       await made.clock.advance(61_000);
       expect(sink.seen.filter((event) => event.startsWith('BOOKMARK'))).to.deep.equal([]);
       while (steps.next().done !== true);
-      expect(sink.lines).to.have.length(2_500);
+      expect(sink.lines).to.have.length(1_200);
       await made.clock.advance(28_000);
       expect(sink.seen.at(-1)).to.equal('BOOKMARK @6000');
     });
@@ -537,17 +537,17 @@ describe('watches', () => {
     });
 
     it('49. tell those who come while a new list is taken in each change once', async () => {
-      const made = fullWorld(2_500);
-      const early = await made.watch('/widgets?watch=1&resourceVersion=2510');
-      for (let i = 0; i < 2_500; i++) made.widgets.set(`w${String(i).padStart(4, '0')}`);
+      const made = fullWorld(1_200);
+      const early = await made.watch('/widgets?watch=1&resourceVersion=1210');
+      for (let i = 0; i < 1_200; i++) made.widgets.set(`w${String(i).padStart(4, '0')}`);
       const steps = made.widgets.listInSteps(6_000);
       while (early.lines.length === 0) steps.next();
       const changes = Array.from(
-        { length: 2_500 },
-        (_, i) => `MODIFIED w${String(i).padStart(4, '0')}@${2511 + i}`,
+        { length: 1_200 },
+        (_, i) => `MODIFIED w${String(i).padStart(4, '0')}@${1211 + i}`,
       );
-      expect(early.lines.length).to.be.below(2_500);
-      const late = await made.watch('/widgets?watch=1&resourceVersion=2510');
+      expect(early.lines.length).to.be.below(1_200);
+      const late = await made.watch('/widgets?watch=1&resourceVersion=1210');
       const fresh = await made.watch(`/widgets?${STREAMING}`);
       await settle();
       while (steps.next().done !== true);

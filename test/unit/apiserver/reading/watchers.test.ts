@@ -37,7 +37,7 @@ function member(): Member & { readonly send: sinon.SinonSpy; readonly lost: sino
 describe('Watchers', () => {
   it('takes in nobody while it has not been told itself what a new list brought', () => {
     const { widgets, watchers } = setUp();
-    for (let i = 0; i < 2_500; i++) widgets.put(`w${i}`);
+    for (let i = 0; i < 1_200; i++) widgets.put(`w${i}`);
     widgets.list(3_000);
     const end = widgets.store.follow(3_000n, {
       takesDifferences: true,
@@ -48,7 +48,7 @@ describe('Watchers', () => {
     function told(): void {
       count++;
     }
-    for (let i = 0; i < 2_500; i++) widgets.set(`w${i}`);
+    for (let i = 0; i < 1_200; i++) widgets.set(`w${i}`);
     const steps = widgets.listInSteps(6_000);
     while (count === 0) steps.next();
     const late = member();
