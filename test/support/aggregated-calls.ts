@@ -75,6 +75,7 @@ const EVENT_WITHIN_MS = 15_000;
 export class Caller {
   readonly #url: string;
   readonly #agent: Agent;
+  readonly #sockets = new Set<WebSocket>();
 
   constructor({ url, caFile, client, servername }: CallerOptions) {
     this.#url = url;
@@ -136,6 +137,7 @@ export class Caller {
       dispatcher: this.#agent,
       protocols,
     });
+    this.#sockets.add(socket);
     const watch = new LiveWatch(() => socket.close());
     socket.addEventListener('message', ({ data }) => watch.take(`${String(data)}\n`));
     socket.addEventListener('close', () => watch.end());
@@ -147,6 +149,8 @@ export class Caller {
   }
 
   async close(): Promise<void> {
+    // They have left the agent.
+    for (const socket of this.#sockets) socket.close();
     await this.#agent.destroy();
   }
 }

@@ -65,6 +65,14 @@ describe('the life of the endpoint', function () {
   const register = (caFile = rig.certificate.caFile): Promise<void> =>
     registerEndpoint(rig.stack.kubernetes, { port: rig.balancer.port, caFile });
 
+  /** Starts both replicas; kube-apiserver looks at once, should it have found none of them meanwhile. */
+  async function startAll(): Promise<void> {
+    await Promise.all(rig.replicas.map((replica) => replica.start()));
+    const mark = `test.coder.com/started=${Date.now()}`;
+    await rig.kubectl(['annotate', 'apiservice', apiServiceName, '--overwrite', mark]);
+    await untilAvailable(rig.stack.kubernetes);
+  }
+
   /** Asks again and again until it is stopped, and keeps every answer that was no success. */
   function steadily(
     everyMs: number,
@@ -249,7 +257,7 @@ describe('the life of the endpoint', function () {
     expect(await exists('owned')).to.equal(true);
     await Promise.all(rig.replicas.map((replica) => replica.kill()));
     await own('orphan-2', '00000000-0000-4000-8000-000000000002');
-    await Promise.all(rig.replicas.map((replica) => replica.start()));
+    await startAll();
     await gone('orphan-2');
     expect(await exists('owned')).to.equal(true);
     await rig.kube.delete(workspaces, namespace, 'coder.alice.owner');
@@ -269,15 +277,17 @@ describe('the life of the endpoint', function () {
     await Promise.all(rig.replicas.map((replica) => replica.kill()));
     await rig.kube.delete(workspaces, namespace, 'coder.alice.gone');
     await createWorkspace(rig.kube, namespace, 'coder.alice.came');
-    await Promise.all(rig.replicas.map((replica) => replica.start()));
+    await startAll();
     for (const informer of informers) {
       await informer.until(
         (l) => l.event === 'added' && l['key'] === `${namespace}/coder.alice.came`,
         'the one that came',
+        { withinMs: 60_000 },
       );
       await informer.until(
         (l) => l.event === 'deleted' && l['key'] === `${namespace}/coder.alice.gone`,
         'the end of the one that went',
+        { withinMs: 60_000 },
       );
     }
     await rig.kube.delete(workspaces, namespace, 'coder.alice.came');
