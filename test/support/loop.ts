@@ -54,7 +54,10 @@ const SETTINGS: Settings = {
   deletionBudget: 1_000,
 };
 
-/** The machine's clock, on which the observer sleeps less than it means to. Nobody else sleeps as long. */
+/**
+ * The machine's clock, on which the observer sleeps less than it means to. Only the keeper of the endpoint's certificates
+ * sleeps as long.
+ */
 const IMPATIENT: Clock = {
   ...systemClock,
   sleep: (ms, signal) => systemClock.sleep(ms < LEAST_POLL_MS ? ms : LOOK_MS, signal),

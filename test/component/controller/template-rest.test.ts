@@ -38,7 +38,13 @@ function isOfJobFeed({ path, query }: SeenRequest): boolean {
 }
 
 /** What they ask of the API server: none of the templates refers to a Secret. */
-const OTHERS: ReadonlySet<string> = new Set(['leases', 'secrets', 'codercontrolplanes/status']);
+const OTHERS: ReadonlySet<string> = new Set([
+  'leases',
+  'secrets',
+  'codercontrolplanes/status',
+  // Whether the endpoint is installed, whose certificates the controller keeps.
+  'apiservices',
+]);
 const WRITES: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete']);
 
 describe('a template at rest, through the running loop', function () {

@@ -93,6 +93,8 @@ describe('RecordCache', () => {
     const many = Array.from({ length: 10_000 }, (_, i) => thing(String(i), i));
     let others = false;
     setImmediate(() => (others = true));
+    const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    cache = new RecordCache({ clock: { breathe } });
     const taking = cache.putAll(list(...many), 10);
     expect(cache.size, 'not all in one go').to.be.lessThan(10_000);
     await new Promise((resolve) => setImmediate(resolve));
