@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
+import { StatusError } from '../http/status.ts';
 import type { UserInfo } from '../http/types.ts';
 import { verifyChain, type ChainVerdict } from './chain.ts';
 import { ExpiringMap } from './expiring.ts';
@@ -37,12 +38,20 @@ export class FrontProxy {
    * Undefined when the client is no proxy, or a proxy that names nobody.
    *
    * @param peerChain the certificates of the TLS client in DER, its own first; empty without one.
+   * @throws StatusError ServiceUnavailable before it is known whom to trust: a user whom the proxy names would pass for
+   *   nobody.
    * @throws CredentialsError for a certificate of the proxy's CA that must not be trusted, and for headers that name
    *   nobody clearly.
    */
   authenticate(peerChain: readonly Buffer[], headers: HeaderPairs): UserInfo | undefined {
-    const { frontProxy } = this.#options.trust.current;
-    if (frontProxy === undefined || peerChain.length === 0) return undefined;
+    if (peerChain.length === 0) return undefined;
+    const { current, isRead } = this.#options.trust;
+    if (!isRead) {
+      const message = 'it is not known yet whom to trust; try again';
+      throw new StatusError('ServiceUnavailable', message, { details: { retryAfterSeconds: 1 } });
+    }
+    const { frontProxy } = current;
+    if (frontProxy === undefined) return undefined;
     const verdict = this.#verify(peerChain, frontProxy);
     if (!verdict.trusted) {
       if (!verdict.isOfCA) return undefined;

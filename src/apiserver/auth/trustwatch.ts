@@ -19,6 +19,8 @@ import {
 export interface TrustSource {
   /** Another object whenever something of it has changed. */
   readonly current: Trust;
+  /** False until a good value was seen: whoever shows a certificate until then may be the front proxy. */
+  readonly isRead: boolean;
 }
 
 export interface TrustWatchOptions {

@@ -55,7 +55,8 @@ export class ReadingHandler implements Handler {
     const store = this.#options.stores.get(resource);
     if (reader === undefined || store === undefined || !isOf(store, request)) throw unknownResource(request);
     if (!READING.has(verb)) throw onlyReading(store, request);
-    if (info.subresource !== '') throw unknownResource(request);
+    // Every object is in a namespace: a name alone is none.
+    if (info.subresource !== '' || (verb === 'get' && namespace === '')) throw unknownResource(request);
     if (!store.synced) throw notSynced(store.kind.resource);
     const shape = shapeOf(
       negotiate(request.accept, {

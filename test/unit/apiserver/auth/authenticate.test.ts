@@ -50,6 +50,7 @@ describe('DelegatedAuthenticator', () => {
       get current() {
         return trust;
       },
+      isRead: true,
     };
     authenticator = new DelegatedAuthenticator({
       ...common,

@@ -12,6 +12,7 @@ import {
   type Trust,
 } from '../../../../src/apiserver/auth/trust.ts';
 import type { UserInfo } from '../../../../src/apiserver/http/types.ts';
+import { StatusError } from '../../../../src/apiserver/http/status.ts';
 import { certify, certifyCA, NOW, trustData, type Issued } from '../../../support/auth-pki.ts';
 import { FakeClock } from '../../../support/clock.ts';
 
@@ -167,6 +168,7 @@ describe('FrontProxy', () => {
   let client: Issued;
   let clock: FakeClock;
   let current: Trust;
+  let isRead: boolean;
   let proxy: FrontProxy;
 
   const asAnn = headerPairs(['X-Remote-User', 'ann']);
@@ -184,15 +186,27 @@ describe('FrontProxy', () => {
   beforeEach(() => {
     clock = new FakeClock(new Date(NOW));
     current = parseTrust(trustData([ca]));
+    isRead = true;
     proxy = new FrontProxy({
       trust: {
         get current() {
           return current;
         },
+        get isRead() {
+          return isRead;
+        },
       },
       clock,
       metrics: silentAuthMetrics,
     });
+  });
+
+  it('asks whoever shows a certificate to come again while it is not known whom to trust', () => {
+    isRead = false;
+    expect(() => asked(client))
+      .to.throw(StatusError)
+      .and.to.deep.include({ reason: 'ServiceUnavailable', options: { details: { retryAfterSeconds: 1 } } });
+    expect(asked()).to.be.undefined;
   });
 
   it('9. believes the headers of a proxy with the right name and CA', () => {
@@ -288,7 +302,7 @@ describe('FrontProxy', () => {
   it('tells how long the certificate still holds', () => {
     const told: number[] = [];
     const metrics = { ...silentAuthMetrics, clientCertificateExpires: (s: number) => void told.push(s) };
-    const measured = new FrontProxy({ trust: { current }, clock, metrics });
+    const measured = new FrontProxy({ trust: { current, isRead: true }, clock, metrics });
     measured.authenticate([client.der], asAnn);
     expect(told).to.deep.equal([3600]);
   });

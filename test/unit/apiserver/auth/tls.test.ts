@@ -36,7 +36,7 @@ describe('authentication over TLS', () => {
     people = await certifyCA('CN=people-ca', valid);
     const serving = await issued({ subject: 'CN=here' });
     const common = { clock: systemClock, logger: silentLogger, metrics: silentAuthMetrics };
-    const trust = { current: parseTrust(trustData([ca], { 'client-ca-file': people.pem })) };
+    const trust = { current: parseTrust(trustData([ca], { 'client-ca-file': people.pem })), isRead: true };
     const authenticator = new DelegatedAuthenticator({
       ...common,
       frontProxy: new FrontProxy({ ...common, trust }),

@@ -82,6 +82,7 @@ describe('ReadingHandler', () => {
     ['POST', '/gizmos'],
     ['GET', '/watch/widgets'],
     ['GET', '/namespaces/default/widgets/a/status'],
+    ['GET', '/widgets/a'],
     ['GET', '/apis/other.coder.com/v1alpha1/widgets'],
     ['GET', '/apis/aggregation.test.coder.com/v2/widgets'],
   ] as const) {
