@@ -140,7 +140,9 @@ for (const [path, make] of outputs) {
     await writeFile(file, wanted);
     console.log(`wrote ${path}`);
   } else if ((await readFile(file, 'utf8').catch(() => '')) !== wanted) {
-    console.error(`${path} is not what crds/ says: run \`npm run generate\` and commit the result`);
+    console.error(
+      `${path} is not what crds/ and src/apiserver/view say: run \`npm run generate\` and commit the result`,
+    );
     stale++;
   }
 }
