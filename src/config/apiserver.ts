@@ -30,25 +30,25 @@ const FLAGS = {
   listen: {
     type: 'string',
     value: 'HOST:PORT',
-    initial: '0.0.0.0:6443',
+    default: '0.0.0.0:6443',
     help: 'where all is served, with TLS: the API, /livez, /readyz and /metrics; port 0 takes a free one',
   },
   'cert-dir': {
     type: 'string',
     value: 'DIR',
-    initial: '/var/run/coder-operator/tls',
+    default: '/var/run/coder-operator/tls',
     help: 'the folder with tls.crt and tls.key; read again when they change',
   },
   'drain-delay': {
     type: 'string',
     value: 'DURATION',
-    initial: '15s',
+    default: '15s',
     help: 'after SIGTERM: how long it goes on to serve until nobody sends it new requests',
   },
   'max-requests': {
     type: 'string',
     value: 'N',
-    initial: '400',
+    default: '400',
     help: 'requests at the same time, watches aside; more are asked to come again',
   },
   ...LOG_FLAGS,
@@ -76,14 +76,12 @@ export function apiServerHelp(): string {
 export function parseApiServerConfig(args: readonly string[], env: Environment): ApiServerConfig | 'help' {
   const values = parse(args, FLAGS);
   if (values.help === true) return 'help';
-  const text = (name: 'listen' | 'cert-dir' | 'drain-delay' | 'max-requests'): string =>
-    values[name] ?? FLAGS[name].initial;
   return {
     ...clusterOf(values, env),
     ...logOf(values),
-    listen: listenOf(text('listen')),
-    certDir: text('cert-dir'),
-    drainDelayMs: durationOf('drain-delay', text('drain-delay'), 0),
-    maxRequests: wholeOf('max-requests', text('max-requests'), 1, 100_000),
+    listen: listenOf(values.listen),
+    certDir: values['cert-dir'],
+    drainDelayMs: durationOf('drain-delay', values['drain-delay'], 0),
+    maxRequests: wholeOf('max-requests', values['max-requests'], 1, 100_000),
   };
 }

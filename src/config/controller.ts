@@ -35,48 +35,48 @@ export interface ControllerConfig extends ClusterConfig, LogConfig {
 /** Every flag of the controller, once: for the parser and for the help. */
 const FLAGS = {
   ...CLUSTER_FLAGS,
-  namespace: { type: 'string', value: 'NAME', initial: 'coder-operator', help: 'where the Lease is kept' },
+  namespace: { type: 'string', value: 'NAME', default: 'coder-operator', help: 'where the Lease is kept' },
   listen: {
     type: 'string',
     value: 'HOST:PORT',
-    initial: '0.0.0.0:8080',
+    default: '0.0.0.0:8080',
     help: 'where /livez, /readyz and /metrics are served; port 0 takes a free one',
   },
-  workers: { type: 'string', value: 'N', initial: '10', help: 'objects that are worked on at the same time' },
+  workers: { type: 'string', value: 'N', default: '10', help: 'objects that are worked on at the same time' },
   'retry-base': {
     type: 'string',
     value: 'DURATION',
-    initial: '1m',
+    default: '1m',
     help: 'wait before a failed build is tried again; doubles with each failure',
   },
   'request-timeout': {
     type: 'string',
     value: 'DURATION',
-    initial: '30s',
+    default: '30s',
     help: 'for one call to Coder',
   },
   'lease-duration': {
     type: 'string',
     value: 'DURATION',
-    initial: '15s',
+    default: '15s',
     help: 'after so long without a sign of life another replica takes over; whole seconds, at least 3s',
   },
   'drift-cooldown': {
     type: 'string',
     value: 'DURATION',
-    initial: '5m',
+    default: '5m',
     help: 'wait before what somebody changed in Coder is set right again',
   },
   'drift-budget': {
     type: 'string',
     value: 'N',
-    initial: '3',
+    default: '3',
     help: 'how often an hour that is done for one object',
   },
   'deletion-budget': {
     type: 'string',
     value: 'N',
-    initial: '20',
+    default: '20',
     help: 'more deletions of workspaces in ten minutes than this, in one control plane, are held',
   },
   'http-host': {
@@ -113,19 +113,18 @@ export function controllerHelp(): string {
 export function parseControllerConfig(args: readonly string[], env: Environment): ControllerConfig | 'help' {
   const values = parse(args, FLAGS);
   if (values.help === true) return 'help';
-  const text = (name: 'namespace' | 'listen'): string => values[name] ?? FLAGS[name].initial;
   const duration = (
     name: 'retry-base' | 'request-timeout' | 'lease-duration' | 'drift-cooldown',
     least: number,
-  ): number => durationOf(name, values[name] ?? FLAGS[name].initial, least);
+  ): number => durationOf(name, values[name], least);
   const whole = (name: 'workers' | 'drift-budget' | 'deletion-budget', least: number, most: number): number =>
-    wholeOf(name, values[name] ?? FLAGS[name].initial, least, most);
+    wholeOf(name, values[name], least, most);
   return {
     ...clusterOf(values, env),
     ...logOf(values),
-    namespace: text('namespace'),
+    namespace: values.namespace,
     identity: `${env['POD_NAME'] ?? hostname()}-${crypto.randomUUID()}`,
-    listen: listenOf(text('listen')),
+    listen: listenOf(values.listen),
     workers: whole('workers', 1, 1000),
     retryBaseMs: duration('retry-base', 1),
     requestTimeoutMs: duration('request-timeout', 100),

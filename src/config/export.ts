@@ -1,4 +1,4 @@
-import { HELP_FLAG, parse, rowsOf, UsageError, type Environment, type Flag } from './flags.ts';
+import { HELP_FLAG, parse, rowsOf, UsageError, wholeOf, type Environment, type Flag } from './flags.ts';
 
 /** How `coder-operator export` was called. */
 export interface ExportConfig {
@@ -81,7 +81,7 @@ const EXPORT_FLAGS = {
   'requests-per-minute': {
     type: 'string',
     value: 'N',
-    initial: '240',
+    default: '240',
     help: 'requests to Coder in the long run',
   },
   quiet: { type: 'boolean', help: 'warnings and errors only' },
@@ -130,10 +130,6 @@ export function parseExportConfig(args: readonly string[], env: Environment): Ex
   if (namespace !== undefined && !/^(?=.{1,63}$)[a-z0-9]+(-+[a-z0-9]+)*$/.test(namespace)) {
     throw new UsageError(`--namespace ${namespace}: is not a name that a namespace can have`);
   }
-  const rate = values['requests-per-minute'] ?? EXPORT_FLAGS['requests-per-minute'].initial;
-  if (!/^[1-9]\d{0,5}$/.test(rate)) {
-    throw new UsageError(`--requests-per-minute ${rate}: must be a whole number from 1 to 999999`);
-  }
   return {
     url: given('URL', values.url ?? env['CODER_URL'], '--url or $CODER_URL'),
     token:
@@ -142,7 +138,7 @@ export function parseExportConfig(args: readonly string[], env: Environment): Ex
         : { file: values['token-file'] },
     caFile: values['ca-file'],
     allowHttp: values['allow-http'] ?? false,
-    requestsPerMinute: Number(rate),
+    requestsPerMinute: wholeOf('requests-per-minute', values['requests-per-minute'], 1, 999_999),
     filters: {
       organizations: values.organization ?? [],
       owners: values.owner ?? [],

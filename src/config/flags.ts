@@ -14,7 +14,8 @@ export class UsageError extends OperatorError {
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly value?: string;
-  readonly initial?: string;
+  /** What it is when left out. */
+  readonly default?: string;
   readonly multiple?: boolean;
   readonly help: string;
 }
@@ -31,14 +32,14 @@ export const CLUSTER_FLAGS = {
   'service-account-dir': {
     type: 'string',
     value: 'DIR',
-    initial: '/var/run/secrets/kubernetes.io/serviceaccount',
+    default: '/var/run/secrets/kubernetes.io/serviceaccount',
     help: 'in a pod: the folder with token and ca.crt',
   },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export const LOG_FLAGS = {
-  'log-level': { type: 'string', value: 'LEVEL', initial: 'info', help: `one of ${logLevels.join(', ')}` },
-  'log-format': { type: 'string', value: 'FORMAT', initial: 'json', help: 'json or text' },
+  'log-level': { type: 'string', value: 'LEVEL', default: 'info', help: `one of ${logLevels.join(', ')}` },
+  'log-format': { type: 'string', value: 'FORMAT', default: 'json', help: 'json or text' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export const HELP_FLAG = { help: { type: 'boolean', help: 'show this' } } as const;
@@ -47,7 +48,7 @@ export const HELP_FLAG = { help: { type: 'boolean', help: 'show this' } } as con
 export function rowsOf(flags: Readonly<Record<string, Flag>>): readonly string[] {
   return Object.entries(flags).map(([name, flag]) => {
     const left = `  --${name}${flag.value === undefined ? '' : ` ${flag.value}`}`;
-    return `${left.padEnd(32)}${flag.help}${flag.initial === undefined ? '' : ` (${flag.initial})`}`;
+    return `${left.padEnd(32)}${flag.help}${flag.default === undefined ? '' : ` (${flag.default})`}`;
   });
 }
 
@@ -71,11 +72,11 @@ export interface ClusterConfig {
 
 /** The kubelet tells each container by two variables where the API server is. */
 export function clusterOf(
-  values: { readonly kubeconfig?: string | undefined; readonly 'service-account-dir'?: string | undefined },
+  values: { readonly kubeconfig?: string | undefined; readonly 'service-account-dir': string },
   env: Environment,
 ): ClusterConfig {
   const [host = '', port = ''] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT']];
-  const folder = values['service-account-dir'] ?? CLUSTER_FLAGS['service-account-dir'].initial;
+  const folder = values['service-account-dir'];
   return {
     // An empty variable is one that is not set, as for kubectl.
     kubeconfig: values.kubeconfig ?? (env['KUBECONFIG'] === '' ? undefined : env['KUBECONFIG']),
@@ -89,12 +90,8 @@ export interface LogConfig {
 }
 
 /** @throws UsageError */
-export function logOf(values: {
-  readonly 'log-level'?: string | undefined;
-  readonly 'log-format'?: string | undefined;
-}): LogConfig {
-  const level = values['log-level'] ?? LOG_FLAGS['log-level'].initial;
-  const logFormat = values['log-format'] ?? LOG_FLAGS['log-format'].initial;
+export function logOf(values: { readonly 'log-level': string; readonly 'log-format': string }): LogConfig {
+  const { 'log-level': level, 'log-format': logFormat } = values;
   const logLevel = logLevels.find((l) => l === level);
   if (logLevel === undefined) {
     throw new UsageError(`--log-level ${level}: must be one of ${logLevels.join(', ')}`);
