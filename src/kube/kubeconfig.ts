@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { parse } from 'yaml';
+import { parse, parseDocument } from 'yaml';
 import { errorText } from '../base/errors.ts';
 import { configError, type Access, type AccessSource } from './access.ts';
 
@@ -41,14 +41,23 @@ async function parseKubeconfig(
     config.loadFromString(source);
     config.makePathsAbsolute(dirname(path));
     addTokenFiles(config, source, dirname(path));
-  } catch (error) {
-    throw configError(`kubeconfig ${path} is not valid: ${errorText(error)}`, error);
+  } catch {
+    // What the parser says quotes the lines around the fault, and a token may be in them.
+    throw configError(`kubeconfig ${path} is not valid${whereIsFault(source)}`);
   }
   if (context !== undefined) config.setCurrentContext(context);
   if (config.getCurrentCluster() === null) {
     throw configError(`kubeconfig ${path} has no cluster for the context ${config.getCurrentContext()}`);
   }
   return config;
+}
+
+/** The line of a fault of YAML, without what stands there. */
+function whereIsFault(source: string): string {
+  const [error] = parseDocument(source, { prettyErrors: false }).errors;
+  if (error === undefined) return ': it is YAML, but no kubeconfig';
+  const line = source.slice(0, error.pos[0]).split('\n').length;
+  return `: YAML is broken at line ${line} (${error.code})`;
 }
 
 /** The library does not know the field `tokenFile` of a user, though it can re-read such a file. */

@@ -4,6 +4,7 @@ import { connect as connectTcp, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { stringify } from 'yaml';
@@ -210,6 +211,23 @@ describe('openConnection', () => {
     expect(await text(await kubeconfig({}), { context: 'none' })).to.include(
       'no cluster for the context none',
     );
+  });
+
+  it('quotes nothing of a kubeconfig that is broken: a token may stand there', async () => {
+    const broken = [
+      'users:\n- name: me\n  user:\n    token: SECRET-VALUE\n   broken: [',
+      'users: [{name: me, user: {token: SECRET-VALUE',
+      'token: "SECRET-VALUE',
+      'users: SECRET-VALUE',
+      '- SECRET-VALUE',
+    ];
+    for (const source of broken) {
+      const error: unknown = await connect(await write('broken', source)).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(Error);
+      expect(inspect(error, { depth: 9 }), source)
+        .to.contain('broken')
+        .and.not.contain('SECRET');
+    }
   });
 
   it('says so when it is not in a pod', async () => {
