@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   installEndpoint,
@@ -22,7 +21,7 @@ const CERTIFICATE_WITHIN_MS = 60_000;
 
 /**
  * Runs the aggregated endpoint as a cluster would: the operator, which has to run, makes its certificates, and what the
- * kubelet would do with them is done here.
+ * kubelet would do with them is done here, once: a stack that runs for longer than they live has to be started anew.
  * @throws StackError
  */
 export async function runEndpoint(stack: Stack, signal?: AbortSignal): Promise<Endpoint> {
@@ -31,13 +30,12 @@ export async function runEndpoint(stack: Stack, signal?: AbortSignal): Promise<E
   // Its certificates are made once the APIService is there. The port is known when it has been started.
   await registerEndpoint(kubernetes, { port: 443, signal });
   const files = await certificateOf(kubernetes, signal);
-  const place = join(dir, 'apiserver');
-  const folder = join(place, 'serving');
-  const caFile = join(place, 'ca.crt');
-  mkdirSync(place, { recursive: true, mode: 0o700 });
-  writeFileSync(caFile, files['ca.crt'] ?? '');
-  mountFiles(folder, files);
-  const endpoint = await startEndpoint(stack, { name: endpointName, certDir: folder, caFile, signal });
+  const certDir = join(dir, 'apiserver', 'serving');
+  mountFiles(certDir, files);
+  const caFile = join(certDir, 'ca.crt');
+  // Nobody balances between replicas here.
+  const args = ['--drain-delay', '0s'];
+  const endpoint = await startEndpoint(stack, { name: endpointName, certDir, caFile, args, signal });
   await registerEndpoint(kubernetes, { port: endpoint.port, signal });
   await untilAvailable(kubernetes, 60, signal);
   return endpoint;

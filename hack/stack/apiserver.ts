@@ -12,6 +12,7 @@ import { endpointServerName, endpointService, mountServingCertificate } from './
 import type { Stack } from './stack.ts';
 import type { PortName } from './state.ts';
 import { toolEnvironment } from './tools.ts';
+import { Workload, type WorkloadOptions } from './workload.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const manifests = join(checkout, 'config', 'apiserver');
@@ -109,67 +110,25 @@ export async function addEndpoint(
   return endpoint;
 }
 
-export interface EndpointOptions {
+export interface EndpointOptions extends WorkloadOptions {
   /** Tells replicas apart, in state, logs and messages. Default `apiserver-1`. */
   readonly name?: Extract<PortName, `apiserver-${string}`>;
   /** Folder with `tls.crt` and `tls.key`. */
   readonly certDir: string;
   /** PEM file of the authority of the certificate. */
   readonly caFile: string;
-  /** What Node is told to run, with options of its own in front. Default: the sources of this checkout, by tsx. */
-  readonly program?: readonly string[];
-  /** Flags after those that the local stack needs. */
-  readonly args?: readonly string[];
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds for it to become ready. Default 60,000. */
-  readonly readyWithinMs?: number;
-  readonly signal?: AbortSignal | undefined;
 }
 
-/** A running replica of the endpoint. */
-export class Endpoint {
-  /** Of 127.0.0.1, with TLS. */
+/** A running replica of the endpoint, with TLS. */
+export class Endpoint extends Workload {
   readonly port: number;
-  /** `https://127.0.0.1:PORT` */
-  readonly url: string;
-  readonly logFile: string;
   /** PEM file of the authority of its certificate. */
   readonly caFile: string;
-  /** One look whether it says that it is ready. */
-  readonly isReady: () => Promise<boolean>;
-  readonly #server: Server;
 
   constructor(server: Server, port: number, caFile: string) {
-    this.#server = server;
+    super(server, `https://127.0.0.1:${port}`);
     this.port = port;
     this.caFile = caFile;
-    this.url = `https://127.0.0.1:${port}`;
-    this.logFile = server.spec.logFile;
-    this.isReady = server.spec.ready;
-  }
-
-  get pid(): number | undefined {
-    return this.#server.record?.pid;
-  }
-
-  get running(): boolean {
-    return this.#server.running;
-  }
-
-  /** Asks it to end with this signal (default SIGTERM) and waits; SIGKILL after 90 s. */
-  stop(signal?: NodeJS.Signals): Promise<void> {
-    return this.#server.stop(signal);
-  }
-
-  /** SIGKILL, as in a crash. */
-  kill(): Promise<void> {
-    return this.#server.kill();
-  }
-
-  /** Starts it again with the same flags and port. @throws StackError as `Server.start`. */
-  start(signal?: AbortSignal): Promise<void> {
-    return this.#server.start(signal);
   }
 }
 

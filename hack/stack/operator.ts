@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { statusOf } from './http.ts';
 import type { Kubernetes } from './kubernetes.ts';
 import { podEnvironment, writeServiceAccount } from './pod.ts';
-import type { Server } from './process.ts';
 import type { Stack } from './stack.ts';
 import type { PortName } from './state.ts';
 import { toolEnvironment } from './tools.ts';
+import { Workload, type WorkloadOptions } from './workload.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -24,56 +24,13 @@ export async function installOperator(kubernetes: Kubernetes, signal?: AbortSign
   await kubernetes.kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...ours], { signal });
 }
 
-export interface OperatorOptions {
+export interface OperatorOptions extends WorkloadOptions {
   /** Tells several in one stack apart, in state, logs and messages. Default `operator`. */
   readonly name?: Extract<PortName, `operator${string}`>;
-  /** What Node is told to run, with options of its own in front. Default: the sources of this checkout, by tsx. */
-  readonly program?: readonly string[];
-  /** Flags after those that the local stack needs. */
-  readonly args?: readonly string[];
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds for it to become ready. Default 60,000. */
-  readonly readyWithinMs?: number;
-  readonly signal?: AbortSignal | undefined;
 }
 
-/** A running controller of this checkout. */
-export class Operator {
-  /** `http://127.0.0.1:PORT` with /readyz, /livez and /metrics. */
-  readonly url: string;
-  readonly logFile: string;
-  readonly #server: Server;
-
-  constructor(server: Server, url: string) {
-    this.#server = server;
-    this.url = url;
-    this.logFile = server.spec.logFile;
-  }
-
-  get pid(): number | undefined {
-    return this.#server.record?.pid;
-  }
-
-  get running(): boolean {
-    return this.#server.running;
-  }
-
-  /** Asks it to end with this signal (default SIGTERM) and waits; SIGKILL after 30 s. */
-  stop(signal?: NodeJS.Signals): Promise<void> {
-    return this.#server.stop(signal);
-  }
-
-  /** SIGKILL, as in a crash. */
-  kill(): Promise<void> {
-    return this.#server.kill();
-  }
-
-  /** Starts it again with the same flags and port. @throws StackError as `Server.start`. */
-  start(signal?: AbortSignal): Promise<void> {
-    return this.#server.start(signal);
-  }
-}
+/** A running controller of this checkout, with /readyz, /livez and /metrics. */
+export class Operator extends Workload {}
 
 /**
  * Runs `coder-operator controller` from the sources of this checkout against the stack and waits until it is ready. It
