@@ -41,7 +41,7 @@ export async function watching(site: Site, rig: EndpointRig, name: string): Prom
     { ...figure, title: `${title}: p99, times the object itself`, unit: '×', aim: 1.2, value: p99 / pastP99 },
     {
       ...figure,
-      title: `the endpoint's memory at its peak, with ${WATCHERS} watches (VmHWM)`,
+      title: `the endpoint's memory at its peak since it began, ${WATCHERS} watches last (VmHWM)`,
       unit: 'MB',
       value: memoryOf(rig.pid()).peak / MB,
     },
