@@ -9,7 +9,9 @@ export function unsyncedWarnings(controlPlanes: readonly CoderControlPlane[]): r
   const texts = controlPlanes.flatMap((controlPlane) => {
     const { namespace = '', name } = controlPlane.metadata;
     const synced = findCondition(controlPlane.status?.conditions, 'Synced');
-    if (synced === undefined || synced.status === 'True') return [];
+    // A second one in its namespace is not asked for anything: what is shown comes from the first.
+    if (synced === undefined || synced.status === 'True' || synced.reason === 'AnotherControlPlane')
+      return [];
     const what = `CoderControlPlane ${namespace}/${name} does not hear from Coder`;
     return [`${what} since ${synced.lastTransitionTime} (${synced.reason}): what is shown may be old`];
   });

@@ -112,10 +112,10 @@ export class AnswerWriter {
     finished(gzip, () => this.#compressing--);
     try {
       gzip.pipe(response);
+      // A client that goes leaves nobody who would take the rest, also when it goes while the last piece is made.
+      response.once('close', () => gzip.destroy());
       await pump(pieces, gzip, { pacer: this.#pacer, signal });
       gzip.end();
-      // A client that goes now leaves nobody who would take the rest.
-      response.once('close', () => gzip.destroy());
     } catch (error) {
       gzip.unpipe(response).destroy();
       throw error;

@@ -2,10 +2,14 @@ import { expect } from 'chai';
 import type { CoderControlPlane } from '../../../src/api/kinds.ts';
 import { unsyncedWarnings } from '../../../src/apiserver/unsynced.ts';
 
-function controlPlane(namespace: string, synced?: 'True' | 'False' | 'Unknown'): CoderControlPlane {
+function controlPlane(
+  namespace: string,
+  synced?: 'True' | 'False' | 'Unknown',
+  reason = 'CoderUnreachable',
+): CoderControlPlane {
   const condition = {
     type: 'Synced',
-    reason: 'CoderUnreachable',
+    reason,
     message: 'no answer',
     observedGeneration: 1,
     lastTransitionTime: '2026-01-02T03:04:05Z',
@@ -27,6 +31,10 @@ describe('unsyncedWarnings', () => {
   it('counts an unknown state as one that may be old, and one that was not looked at yet as nothing', () => {
     expect(unsyncedWarnings([controlPlane('a', 'Unknown')])).to.have.length(1);
     expect(unsyncedWarnings([controlPlane('a')])).to.deep.equal([]);
+  });
+
+  it('says nothing of a second control plane in a namespace: nothing is shown from it', () => {
+    expect(unsyncedWarnings([controlPlane('a', 'False', 'AnotherControlPlane')])).to.deep.equal([]);
   });
 
   it('names ten of many, and the number of the others', () => {
