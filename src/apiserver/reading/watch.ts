@@ -39,6 +39,8 @@ export interface WatchRequest {
 
 /** Events that are sent without a turn of the loop, in bytes. */
 const PIECE_BYTES = 64 * 1024;
+/** A change that is nothing to this watch takes a look all the same. */
+const LEAST_BYTES = 64;
 /** Changes that wait until those before have been sent; a client so far behind lists again. */
 const MAX_QUEUE = 20_000;
 /** A client that takes nothing for so long while there is much to send is given up. */
@@ -198,7 +200,7 @@ export class Watch implements Member, Ticking {
       for (let bytes = 0; bytes < PIECE_BYTES;) {
         const sent = this.#isEnded ? undefined : sendNext();
         if (sent === undefined) return false;
-        bytes += sent;
+        bytes += Math.max(sent, LEAST_BYTES);
       }
       return true;
     };

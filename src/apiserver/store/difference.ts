@@ -35,8 +35,8 @@ export function* differenceInSteps(
   }
   const gone: Entry[] = [];
   for (const segment of before.segments()) {
-    yield;
     for (const entry of segment.entries) {
+      if (++handled % TURN === 0) yield;
       if (listed.get(entry.namespace)?.has(entry.name) === true) continue;
       gone.push(entry);
       entries = entries.without(entry.namespace, entry.name);
