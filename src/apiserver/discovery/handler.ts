@@ -17,11 +17,6 @@ import { GROUP_PATH, GROUP_VERSION_PATH } from './names.ts';
 import { openApiV2 } from './openapiv2.ts';
 import { openApiV3 } from './openapiv3.ts';
 
-export interface DiscoveryHandlerOptions {
-  /** Default: all that the endpoint serves. */
-  readonly kinds?: readonly ViewKind[];
-}
-
 type Route = (request: ApiRequest) => WholeAnswer;
 
 /**
@@ -31,13 +26,13 @@ type Route = (request: ApiRequest) => WholeAnswer;
 export class DiscoveryHandler implements Handler {
   readonly #routes: ReadonlyMap<string, Route>;
 
-  constructor({ kinds = viewKinds }: DiscoveryHandlerOptions = {}) {
-    const openapi = new Document(openApiV3(kinds));
+  constructor() {
+    const openapi = new Document(openApiV3(viewKinds));
     this.#routes = new Map<string, Route>([
-      ['/apis', groupsRoute(kinds)],
+      ['/apis', groupsRoute(viewKinds)],
       [GROUP_PATH, jsonRoute(groupDocument())],
-      [GROUP_VERSION_PATH, jsonRoute(resourceList(kinds))],
-      ['/openapi/v2', jsonRoute(openApiV2(kinds))],
+      [GROUP_VERSION_PATH, jsonRoute(resourceList(viewKinds))],
+      ['/openapi/v2', jsonRoute(openApiV2(viewKinds))],
       ['/openapi/v3', jsonRoute(openApiV3Root(openapi.hash))],
       [OPENAPI_V3_PATH, openApiV3Route(openapi)],
       ['/version', jsonRoute(versionDocument())],

@@ -164,7 +164,7 @@ describe('programs built on client-go, on the endpoint', function () {
     expect(eventsOf(ours.lines)).to.deep.equal(eventsOf(theirs.lines));
     const versions = ours.lines.map((l) => BigInt(String(l['resourceVersion'])));
     expect(versions).to.deep.equal([...new Set(versions)].sort((a, b) => (a < b ? -1 : 1)));
-    expect(versions.at(-1) ?? 0n > BigInt(object.metadata.resourceVersion ?? 0)).to.not.equal(false);
+    expect((versions.at(-1) ?? 0n) > BigInt(object.metadata.resourceVersion ?? 0)).to.equal(true);
   });
 
   it('43. a version that is too old is an error in the stream, at which a RetryWatcher stops', async () => {

@@ -1,19 +1,10 @@
 import { expect } from 'chai';
 import { accessKey, accessSpec, type AccessSpec } from '../../../../src/apiserver/auth/attributes.ts';
+import { parseTarget } from '../../../../src/apiserver/http/requestinfo.ts';
 import type { RequestInfo, UserInfo } from '../../../../src/apiserver/http/types.ts';
 
 const ann: UserInfo = { name: 'ann', groups: [], extra: {} };
-const list: RequestInfo = {
-  path: '/apis/aggregation.coder.com/v1alpha1/coderworkspaces',
-  verb: 'list',
-  isResourceRequest: true,
-  apiGroup: 'aggregation.coder.com',
-  apiVersion: 'v1alpha1',
-  resource: 'coderworkspaces',
-  subresource: '',
-  namespace: '',
-  name: '',
-};
+const list = parseTarget('GET', '/apis/aggregation.coder.com/v1alpha1/coderworkspaces').info;
 
 const spec = (info: Partial<RequestInfo> = {}, query = '', user = ann): AccessSpec =>
   accessSpec(user, { ...list, ...info }, new URLSearchParams(query));

@@ -2,23 +2,14 @@ import { expect } from 'chai';
 import { DelegatedAuthorizer } from '../../../../src/apiserver/auth/authorize.ts';
 import { silentAuthMetrics } from '../../../../src/apiserver/auth/metrics.ts';
 import { StatusError } from '../../../../src/apiserver/http/status.ts';
+import { parseTarget } from '../../../../src/apiserver/http/requestinfo.ts';
 import type { RequestInfo, UserInfo } from '../../../../src/apiserver/http/types.ts';
 import { silentLogger } from '../../../../src/base/logger.ts';
 import { KubeError } from '../../../../src/kube/errors.ts';
 import { FakeClock, settle } from '../../../support/clock.ts';
 import { ReviewKube } from '../../../support/review-kube.ts';
 
-const list: RequestInfo = {
-  path: '/apis/aggregation.coder.com/v1alpha1/namespaces/team/coderworkspaces',
-  verb: 'list',
-  isResourceRequest: true,
-  apiGroup: 'aggregation.coder.com',
-  apiVersion: 'v1alpha1',
-  resource: 'coderworkspaces',
-  subresource: '',
-  namespace: 'team',
-  name: '',
-};
+const list = parseTarget('GET', '/apis/aggregation.coder.com/v1alpha1/namespaces/team/coderworkspaces').info;
 const path = (name: string): Partial<RequestInfo> => ({
   ...{ path: name, verb: 'get', isResourceRequest: false, namespace: '' },
   ...{ apiGroup: '', apiVersion: '', resource: '' },

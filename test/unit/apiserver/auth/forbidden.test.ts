@@ -1,19 +1,10 @@
 import { expect } from 'chai';
 import { forbidden } from '../../../../src/apiserver/auth/forbidden.ts';
 import type { Status } from '../../../../src/apiserver/http/status.ts';
+import { parseTarget } from '../../../../src/apiserver/http/requestinfo.ts';
 import type { RequestInfo } from '../../../../src/apiserver/http/types.ts';
 
-const list: RequestInfo = {
-  path: '/apis/aggregation.coder.com/v1alpha1/namespaces/team/coderworkspaces',
-  verb: 'list',
-  isResourceRequest: true,
-  apiGroup: 'aggregation.coder.com',
-  apiVersion: 'v1alpha1',
-  resource: 'coderworkspaces',
-  subresource: '',
-  namespace: 'team',
-  name: '',
-};
+const list = parseTarget('GET', '/apis/aggregation.coder.com/v1alpha1/namespaces/team/coderworkspaces').info;
 
 const refusal = (info: Partial<RequestInfo>, user = 'ann', reason = ''): Status =>
   forbidden({ name: user, groups: [], extra: {} }, { ...list, ...info }, reason).toStatus();
