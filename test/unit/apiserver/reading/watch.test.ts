@@ -288,6 +288,20 @@ describe('watches', () => {
       expect(sink.lines).to.have.length(1_001);
     });
 
+    it('look through what happened to others in pieces too', async () => {
+      const made = fullWorld(1, new RestingClock());
+      const from = made.widgets.version;
+      for (let i = 0; i < 5_000; i++) made.widgets.put('w0000');
+      made.widgets.put('own', { namespace: 'two' });
+      const sink = new MemorySink();
+      const answer = await made.answer(`/namespaces/two/widgets?watch=1&resourceVersion=${from}`);
+      if ('start' in answer) answer.start(sink);
+      for (let i = 0; i < 1_000; i++) await Promise.resolve();
+      expect(sink.lines).to.have.length(0);
+      for (let i = 0; i < 4; i++) await settle();
+      expect(sink.lines).to.have.length(1);
+    });
+
     it('48. end when the client takes nothing for a minute, and hold nothing of it any more', async () => {
       const made = fullWorld();
       const sink = new MemorySink();
