@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/base/clock.ts';
 import type { Operator } from '../stack/operator.ts';
 import { limit } from './limit.ts';
-import { parseSeries, sum, type Series } from './prometheus.ts';
+import { parseSeries, type Series } from './prometheus.ts';
 
 /** What the operator said of itself at one time. */
 export interface Sample {
@@ -17,18 +17,11 @@ export interface ScraperOptions {
   readonly everyMs?: number;
 }
 
-/** As prom-client names it; each look begins it anew, so only one reader gets all of it. */
-const LONGEST_HOLD = 'nodejs_eventloop_lag_max_seconds';
 const LONGEST_READ_MS = 5_000;
 
-/**
- * Reads the metrics of the operator again and again, and remembers how long its event loop was held at most in each
- * phase of the bench.
- */
+/** Reads the metrics of the operator again and again. */
 export class Scraper {
   readonly #options: ScraperOptions;
-  readonly #holds = new Map<string, number>();
-  #phase = 'start';
   #last: Sample | undefined;
   #waiting: ((sample: Sample) => void)[] = [];
 
@@ -36,30 +29,17 @@ export class Scraper {
     this.#options = options;
   }
 
-  /** Longest hold in milliseconds by phase, in the order of the phases. */
-  get holds(): ReadonlyMap<string, number> {
-    return this.#holds;
-  }
-
   /** The last sample; undefined before the first. */
   get last(): Sample | undefined {
     return this.#last;
-  }
-
-  /** From the next sample on the holds are those of this phase. */
-  enter(phase: string): void {
-    this.#phase = phase;
   }
 
   /** Runs until the signal aborts. While the operator does not answer there are no samples. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, operator, everyMs = 250 } = this.#options;
     while (!signal.aborted) {
-      const phase = this.#phase;
       const series = await this.#read(operator.url, signal);
       if (series !== undefined) {
-        const hold = 1000 * sum(series, LONGEST_HOLD);
-        this.#holds.set(phase, Math.max(this.#holds.get(phase) ?? 0, hold));
         this.#last = { at: clock.monotonic(), series };
         for (const wake of this.#waiting.splice(0)) wake(this.#last);
       }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { mkdirSync } from 'node:fs';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -12,6 +13,7 @@ import type { Progress } from '../stack/progress.ts';
 import { startStack, type Stack } from '../stack/stack.ts';
 import { readState } from '../stack/state.ts';
 import { until } from '../stack/wait.ts';
+import { Holds } from './holds.ts';
 import { parseSeries, type Series } from './prometheus.ts';
 import { Scraper } from './scraper.ts';
 import { seed, type Seeds } from './seed.ts';
@@ -35,7 +37,8 @@ export interface SiteOptions {
 export const NAMESPACE = 'bench';
 const CONTROL_PLANE = 'coder';
 const LONGEST_WAIT_MS = 60_000;
-const FINER_CLOCK = new URL('finer-clock.mjs', import.meta.url).href;
+const HOLDS = 'holds.jsonl';
+const HOLD_LOG = new URL('hold-log.mjs', import.meta.url);
 
 /** Real servers with a Coder that was filled, and an operator that may be started on them. */
 export class Site {
@@ -45,6 +48,8 @@ export class Site {
   readonly coder: CoderClient;
   readonly seeds: Seeds;
   readonly options: SiteOptions;
+  /** How long the operator's event loop was held, through all its starts. */
+  readonly holds: Holds;
   readonly #connection: KubeConnection;
   readonly #ended = new AbortController();
   #operator: Operator | undefined;
@@ -63,6 +68,7 @@ export class Site {
   ) {
     this.options = options;
     this.stack = parts.stack;
+    this.holds = new Holds({ file: join(parts.stack.logs, HOLDS), clock: systemClock });
     this.kube = parts.kube;
     this.coder = parts.coder;
     this.seeds = parts.seeds;
@@ -119,8 +125,11 @@ export class Site {
   /** Starts the operator, or starts it again. */
   async startOperator(): Promise<void> {
     if (this.#operator !== undefined) return this.#operator.start(this.signal);
+    const log = new URL(HOLD_LOG);
+    log.searchParams.set('file', join(this.stack.logs, HOLDS));
+    this.holds.enter('start');
     this.#operator = await startOperator(this.stack, {
-      program: [...this.profiling(), '--import', FINER_CLOCK, this.options.program],
+      program: [...this.profiling(), '--import', log.href, this.options.program],
       signal: this.signal,
     });
     this.#scraper = new Scraper({ operator: this.#operator, clock: systemClock });

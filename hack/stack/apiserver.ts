@@ -6,7 +6,7 @@ import { StackError } from './errors.ts';
 import { statusOf } from './http.ts';
 import type { Kubernetes } from './kubernetes.ts';
 import { operatorNamespace } from './operator.ts';
-import { podEnvironment, writeServiceAccount } from './pod.ts';
+import { containerFlags, podEnvironment, writeServiceAccount } from './pod.ts';
 import type { Server } from './process.ts';
 import { endpointServerName, endpointService, mountServingCertificate } from './serving.ts';
 import type { Stack } from './stack.ts';
@@ -152,6 +152,7 @@ export async function startEndpoint(stack: Stack, options: EndpointOptions): Pro
         name,
         command: process.execPath,
         args: [
+          ...containerFlags,
           ...(options.program ?? ['--import', 'tsx', join(checkout, 'src', 'main.ts')]),
           'apiserver',
           ...['--service-account-dir', folder],

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { statusOf } from './http.ts';
 import type { Kubernetes } from './kubernetes.ts';
-import { podEnvironment, writeServiceAccount } from './pod.ts';
+import { containerFlags, podEnvironment, writeServiceAccount } from './pod.ts';
 import type { Stack } from './stack.ts';
 import type { PortName } from './state.ts';
 import { toolEnvironment } from './tools.ts';
@@ -51,6 +51,7 @@ export async function startOperator(stack: Stack, options: OperatorOptions = {})
         name,
         command: process.execPath,
         args: [
+          ...containerFlags,
           ...(options.program ?? ['--import', 'tsx', join(checkout, 'src', 'main.ts')]),
           'controller',
           ...['--service-account-dir', folder],

@@ -26,7 +26,7 @@ export async function dashboard(site: Site): Promise<readonly Measurement[]> {
   const { progress } = site.options;
   progress.step(`${TIMES} starts and stops made in Coder`);
   await untilSettled(site);
-  site.scraper.enter('dashboard');
+  site.holds.enter('dashboard');
   const times: Times[] = [];
   for (const mirror of spread(await mirrorsOf(site), TIMES)) times.push(await act(site, mirror));
   const seen = times.map((t) => t.seenMs);

@@ -23,7 +23,7 @@ export async function mirrorAll(site: Site): Promise<number> {
   const { workspaces: count, progress, signal } = site.options;
   await site.startOperator();
   await site.scraper.fresh(signal);
-  site.scraper.enter('mirrors');
+  site.holds.enter('mirrors');
   progress.step(`${count} mirrors from nothing`);
   await site.connect();
   await site.untilConnected();
@@ -79,7 +79,7 @@ export async function compareMirrors(site: Site, seconds: number): Promise<reado
   progress.done(`${mirrors.length} objects in ${bare.toFixed(1)} s`);
   await kubernetes.kubectl(['delete', 'namespace', BARE, '--wait=false'], { signal });
   await site.startOperator();
-  site.scraper.enter('start');
+  site.holds.enter('start');
   await untilSettled(site);
   return [
     { row: 'mirrors', title: 'mirrors from nothing', unit: 's', value: seconds },

@@ -25,7 +25,7 @@ export async function baseline(site: Site): Promise<number> {
 export async function rest(site: Site, looks: number, alone: number): Promise<readonly Measurement[]> {
   const { progress, signal } = site.options;
   progress.step(`at rest until ${looks} more looks at everything are over`);
-  site.scraper.enter('rest');
+  site.holds.enter('rest');
   await untilLooked(site, 1);
   const before = await site.scraper.fresh(signal);
   const servedBefore = servedWrites(await site.apiServerSeries());

@@ -8,7 +8,7 @@ import type { Site } from '../site.ts';
 export async function restart(site: Site): Promise<readonly Measurement[]> {
   const { progress, signal } = site.options;
   progress.step('restarting the operator');
-  site.scraper.enter('restart');
+  site.holds.enter('restart');
   const servedBefore = servedWrites(await site.apiServerSeries());
   const start = systemClock.monotonic();
   await site.operator.stop('SIGTERM');

@@ -12,7 +12,7 @@ const LABEL = 'bench.coder.com/wish';
 /** New workspaces, one after the other, from the request to Ready beyond Coder's own build. */
 export async function apply(site: Site): Promise<readonly Measurement[]> {
   site.options.progress.step(`${TIMES} new workspaces, one after the other`);
-  site.scraper.enter('apply');
+  site.holds.enter('apply');
   const times = await inTurn(site, 'try', () => Promise.resolve());
   return figures('apply', 'a new workspace to Ready, beyond its build', times, { p50: 1_000, p99: 2_500 });
 }
@@ -21,7 +21,7 @@ export async function apply(site: Site): Promise<readonly Measurement[]> {
 export async function resync(site: Site): Promise<readonly Measurement[]> {
   const { progress, signal } = site.options;
   progress.step(`${TIMES} new workspaces while all objects are gone through`);
-  site.scraper.enter('resync');
+  site.holds.enter('resync');
   const before = passes((await site.scraper.fresh(signal)).series);
   let turn = 0;
   const times = await inTurn(site, 'sync', async () => {
