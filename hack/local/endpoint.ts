@@ -50,14 +50,16 @@ async function certificateOf(
   const look = async (): Promise<Readonly<Record<string, string>> | undefined> => {
     const text = await kubernetes.kubectl(find, { signal });
     if (text.trim() === '') return undefined;
-    const { data = {} } = JSON.parse(text) as { readonly data?: Readonly<Record<string, string>> };
+    // It is there before it is filled.
+    const { data } = JSON.parse(text) as { readonly data?: Readonly<Record<string, string>> };
+    if (data === undefined) return undefined;
     return Object.fromEntries(
       Object.entries(data).map(([name, value]) => [name, Buffer.from(value, 'base64').toString()]),
     );
   };
   const files = await until(look, { withinMs: CERTIFICATE_WITHIN_MS, everyMs: 500, signal });
   if (files === undefined) {
-    throw new StackError('NOT_READY', `The operator did not make the Secret ${SECRET}; its log tells why.`);
+    throw new StackError('NOT_READY', `The operator did not fill the Secret ${SECRET}; its log tells why.`);
   }
   return files;
 }

@@ -23,8 +23,6 @@ export interface ServingCertificate {
   current(): ServingPair | undefined;
   /** Calls for every pair from now on; the answer ends that. */
   onChange(listener: (pair: ServingPair) => void): () => void;
-  /** Resolves with the first pair. */
-  readonly ready: Promise<ServingPair>;
 }
 
 export interface CertificateFilesOptions {
@@ -55,10 +53,8 @@ const ENDING = 0.1;
  * complained of when it is found twice: the first time somebody may be in the middle of writing it.
  */
 export class CertificateFiles implements ServingCertificate {
-  readonly ready: Promise<ServingPair>;
   readonly #options: CertificateFilesOptions;
   readonly #listeners = new Set<(pair: ServingPair) => void>();
-  readonly #becomeReady: (pair: ServingPair) => void;
   #current: ServingPair | undefined;
   /** What the last look found, good or not. */
   #found = '';
@@ -66,9 +62,6 @@ export class CertificateFiles implements ServingCertificate {
 
   constructor(options: CertificateFilesOptions) {
     this.#options = options;
-    let becomeReady: (pair: ServingPair) => void = () => undefined;
-    this.ready = new Promise((resolve) => (becomeReady = resolve));
-    this.#becomeReady = becomeReady;
   }
 
   current(): ServingPair | undefined {
@@ -117,7 +110,6 @@ export class CertificateFiles implements ServingCertificate {
     this.#said = undefined;
     this.#current = pair;
     logger.info('the serving certificate was loaded', { notAfter: new Date(pair.notAfter).toISOString() });
-    this.#becomeReady(pair);
     for (const listener of this.#listeners) listener(pair);
   }
 

@@ -4,6 +4,7 @@ import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { untilAborted } from '../kube/deadline.ts';
 import { isNotFound } from '../kube/errors.ts';
 import { Reflector, type ReflectorSink } from '../kube/reflector.ts';
 import { Store } from '../kube/store.ts';
@@ -20,8 +21,9 @@ import { ApiServer } from './http/server.ts';
 import { ReadingHandler } from './reading/handler.ts';
 import type { LiveRead } from './reading/live.ts';
 import { createReadingMetrics } from './reading/metrics.ts';
+import { Silence } from './silence.ts';
 import { ObjectStore } from './store/store.ts';
-import { registerStoreMetrics } from './storemetrics.ts';
+import { registerSilenceMetric, registerStoreMetrics } from './storemetrics.ts';
 import { unsyncedWarnings } from './unsynced.ts';
 import { viewKinds } from './view/kinds.ts';
 
@@ -56,15 +58,29 @@ export async function runApiServer(options: RunApiServerOptions, signal: AbortSi
     indexers: { namespace: ({ metadata }) => [metadata.namespace ?? ''] },
     logger,
   });
+  const reflectorOf = <T extends KubeObject, Item>(
+    resource: ResourceType,
+    store: ReflectorSink<T, Item>,
+  ): Reflector<T, Item> =>
+    new Reflector({ client: kube, resource, store, clock, logger, maxBackoffMs: MAX_BACKOFF_MS });
+  const reflectors = new Map<string, Pick<Reflector<KubeObject>, 'run' | 'stats'>>([
+    [controlPlanes.plural, reflectorOf(controlPlanes, planes)],
+    ...stores.map((store) => [store.kind.resource.plural, reflectorOf(store.kind.source, store)] as const),
+  ]);
+  const silence = new Silence({ clock, followed: reflectors });
   const trust = new TrustWatch({ client: kube, clock, logger });
   const certificates = new CertificateFiles({ folder: options.certDir, clock, logger });
   const metrics = createAuthMetrics(registry);
   registerStoreMetrics(registry, stores);
+  registerSilenceMetric(registry, silence);
   const resources = new ReadingHandler({
     stores: new Map(stores.map((store) => [store.kind.resource.plural, store])),
     live: liveFrom(kube),
-    warnings: (namespace) =>
-      unsyncedWarnings(namespace === undefined ? planes.list() : planes.byIndex('namespace', namespace)),
+    warnings: (namespace, { plural, isWhole }) => {
+      const read = namespace === undefined ? planes.list() : planes.byIndex('namespace', namespace);
+      const named = namespace !== undefined || isWhole;
+      return [...silence.warnings(plural), ...unsyncedWarnings(read, { named })];
+    },
     clock,
     random: Math.random,
     metrics: createReadingMetrics(registry),
@@ -72,7 +88,7 @@ export async function runApiServer(options: RunApiServerOptions, signal: AbortSi
   });
   const server = new ApiServer({
     authenticator: new DelegatedAuthenticator({
-      frontProxy: new FrontProxy({ trust, clock, metrics }),
+      frontProxy: new FrontProxy({ trust, clock, logger, metrics }),
       tokens: new Tokens({ client: kube, clock, logger, metrics }),
       clock,
       logger,
@@ -93,18 +109,10 @@ export async function runApiServer(options: RunApiServerOptions, signal: AbortSi
     metrics: createHttpMetrics(registry),
     limits: { inFlight: options.maxRequests },
   });
-  const reflect = <T extends KubeObject, Item>(
-    resource: ResourceType,
-    store: ReflectorSink<T, Item>,
-  ): Promise<void> => {
-    const options = { client: kube, resource, store, clock, logger, maxBackoffMs: MAX_BACKOFF_MS };
-    return new Reflector<T, Item>(options).run(ended.signal);
-  };
   const running = [
     trust.run(ended.signal),
     certificates.run(ended.signal),
-    reflect(controlPlanes, planes),
-    ...stores.map((store) => reflect(store.kind.source, store)),
+    ...[...reflectors.values()].map((reflector) => reflector.run(ended.signal)),
   ];
   try {
     const port = await server.listen(listen.host, listen.port);
@@ -130,9 +138,4 @@ function liveFrom(kube: KubeClient): LiveRead {
       throw error;
     }
   };
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -1,12 +1,10 @@
 import { systemClock } from '../base/clock.ts';
-import { USER_AGENT } from '../base/version.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import { runOperator } from '../controller/run.ts';
-import { KubeClient } from '../kube/client.ts';
-import { openConnection, type KubeConnection } from '../kube/connection.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { startHealthServer } from '../telemetry/health.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { withCluster } from './cluster.ts';
 import { stopSignal } from './signals.ts';
 
 /** `coder-operator controller`. @returns the exit code. */
@@ -21,50 +19,39 @@ export async function controller(config: ControllerConfig): Promise<number> {
     checks: [{ name: 'caches', isReady: () => isSynced }],
   });
   logger.info('serving health and metrics', { host: config.listen.host, port: health.port });
-  let connection: KubeConnection | undefined;
   try {
-    connection = await openConnection({
-      kubeconfig: config.kubeconfig,
-      serviceAccount: config.serviceAccount,
-      clock: systemClock,
-      logger,
-    });
-    await runOperator(
-      {
-        kube: new KubeClient({
-          connection,
+    await withCluster({ config, logger, metrics }, (kube) =>
+      runOperator(
+        {
+          kube,
+          namespace: config.namespace,
+          identity: config.identity,
+          leaseDurationMs: config.leaseDurationMs,
+          workers: config.workers,
+          settings: {
+            retryBaseMs: config.retryBaseMs,
+            requestTimeoutMs: config.requestTimeoutMs,
+            stalenessMs: 600_000,
+            driftCooldownMs: config.driftCooldownMs,
+            driftBudget: config.driftBudget,
+            deletionBudget: config.deletionBudget,
+          },
+          hosts: { httpHosts: config.httpHosts, allowLoopback: config.allowLoopback },
           clock: systemClock,
-          userAgent: USER_AGENT,
-          onRequest: ({ verb, resource, code }) => metrics.kubeRequests.inc({ verb, resource, code }),
-        }),
-        namespace: config.namespace,
-        identity: config.identity,
-        leaseDurationMs: config.leaseDurationMs,
-        workers: config.workers,
-        settings: {
-          retryBaseMs: config.retryBaseMs,
-          requestTimeoutMs: config.requestTimeoutMs,
-          stalenessMs: 600_000,
-          driftCooldownMs: config.driftCooldownMs,
-          driftBudget: config.driftBudget,
-          deletionBudget: config.deletionBudget,
+          logger,
+          ...hooks(metrics),
+          onSynced: () => {
+            isSynced = true;
+          },
         },
-        hosts: { httpHosts: config.httpHosts, allowLoopback: config.allowLoopback },
-        clock: systemClock,
-        logger,
-        ...hooks(metrics),
-        onSynced: () => {
-          isSynced = true;
-        },
-      },
-      stop,
+        stop,
+      ),
     );
     return 0;
   } catch (error) {
     logger.error('the controller ended', { error });
     return 1;
   } finally {
-    await connection?.close();
     await health.close();
     await logger.close();
   }

@@ -7,6 +7,7 @@ import { USER_AGENT } from '../base/version.ts';
 import type { HostPolicy } from '../coder/address.ts';
 import type { RequestReport } from '../coder/transport.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { untilAborted } from '../kube/deadline.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElector } from '../kube/leader.ts';
 import { Reflector } from '../kube/reflector.ts';
@@ -173,13 +174,10 @@ async function reflect(stores: Stores, options: RunOptions, signal: AbortSignal)
 }
 
 async function untilSynced(stores: Stores, signal: AbortSignal): Promise<void> {
-  const aborted = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
   const synced = Promise.all([
     stores.controlPlanes.hasSynced,
     stores.templates.hasSynced,
     stores.workspaces.hasSynced,
   ]);
-  await Promise.race([synced, aborted]);
+  await Promise.race([synced, untilAborted(signal)]);
 }

@@ -51,6 +51,12 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
+/** Resolves when the signal aborts, or has aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
 /** Asked again after an `await`, where the compiler would take the earlier answer for granted. */
 export function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;

@@ -3,7 +3,6 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { Registry } from 'prom-client';
 import type { Clock } from '../../src/base/clock.ts';
 import { systemClock } from '../../src/base/clock.ts';
-import type { Logger, LogFields } from '../../src/base/logger.ts';
 import type { Authenticator } from '../../src/apiserver/auth/authenticate.ts';
 import type { Authorizer } from '../../src/apiserver/auth/authorize.ts';
 import { jsonBody } from '../../src/apiserver/http/body.ts';
@@ -15,6 +14,9 @@ import { StatusError } from '../../src/apiserver/http/status.ts';
 import type { Answer, ApiRequest, Handler, WatchAnswer, WatchSink } from '../../src/apiserver/http/types.ts';
 import type { ReadinessCheck } from '../../src/telemetry/health.ts';
 import { createAuthority, type TestAuthority } from './coder-pki.ts';
+import { LogBook } from './log-book.ts';
+
+export { eventually } from './eventually.ts';
 
 export const GROUP_PATH = '/apis/aggregation.coder.com/v1alpha1';
 export const WORKSPACES = `${GROUP_PATH}/coderworkspaces`;
@@ -33,31 +35,6 @@ export function testAuthority(): Promise<TestAuthority> {
 /** A certificate of that authority for a server on loopback. */
 export async function testPair(dns?: string): Promise<TestPair> {
   return (await testAuthority()).issue({ ip: '127.0.0.1', ...(dns === undefined ? {} : { dns }) });
-}
-
-export interface LogLine {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: LogFields;
-}
-
-/** Keeps what is logged. */
-export class LogBook implements Logger {
-  readonly lines: LogLine[] = [];
-  debug = this.#at('debug');
-  info = this.#at('info');
-  warn = this.#at('warn');
-  error = this.#at('error');
-
-  child(): Logger {
-    return this;
-  }
-
-  #at(level: string): (message: string, fields?: LogFields) => void {
-    return (message, fields = {}) => {
-      this.lines.push({ level, message, fields });
-    };
-  }
 }
 
 export type TestPair = Pick<ServingPair, 'cert' | 'key'>;
@@ -296,9 +273,4 @@ export async function connectRaw(
       resolve(new RawClient(socket));
     });
   });
-}
-
-/** Polls until the condition holds; the test's own time limit ends it. */
-export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

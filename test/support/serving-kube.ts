@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
 import type { Clock } from '../../src/base/clock.ts';
-import type { Logger } from '../../src/base/logger.ts';
-import { apiServices, dataOf, names, type ApiService } from '../../src/controller/serving/objects.ts';
+import { apiServices, managedBy, names, type ApiService } from '../../src/controller/serving/objects.ts';
 import { secrets, type Secret } from '../../src/controller/secrets.ts';
 import type { KubeClient, NewObject } from '../../src/kube/client.ts';
 import { KubeError } from '../../src/kube/errors.ts';
@@ -32,6 +31,7 @@ export class ServingKube {
 
   constructor(clock: Clock) {
     this.now = () => clock.now();
+    for (const name of [names.authoritySecret, names.servingSecret]) this.putSecret(name, emptied);
   }
 
   get client(): Pick<KubeClient, 'get' | 'create' | 'replace' | 'mergePatch'> {
@@ -78,8 +78,10 @@ export class ServingKube {
     this.#put(apiServices, change(this.apiService ?? fresh));
   }
 
+  /** A Secret of `config/apiserver`, or another one in its place. */
   putSecret(name: string, change: (object: Secret) => Secret): void {
-    const fresh: Secret = { metadata: { name, namespace: NAMESPACE }, data: {} };
+    const labels = { [managedBy.key]: managedBy.value };
+    const fresh: Secret = { metadata: { name, namespace: NAMESPACE, labels }, type: 'Opaque' };
     this.#put(secrets, change(this.secret(name) ?? fresh));
   }
 
@@ -102,8 +104,9 @@ export class ServingKube {
 
   /** PEM, as the endpoint would find it. */
   get serving(): { readonly cert: string; readonly key: string } {
-    const secret = this.secret(names.servingSecret);
-    return { cert: dataOf(secret, 'tls.crt'), key: dataOf(secret, 'tls.key') };
+    const data = this.secret(names.servingSecret)?.data ?? {};
+    const text = (key: string): string => Buffer.from(data[key] ?? '', 'base64').toString();
+    return { cert: text('tls.crt'), key: text('tls.key') };
   }
 
   #call<T>(verb: Call, resource: ResourceType, answer: () => T): Promise<T> {
@@ -168,45 +171,12 @@ export class ServingKube {
   }
 }
 
+/** The Secret as its manifest brings it. */
+export function emptied({ metadata, type = 'Opaque' }: Secret): Secret {
+  return { metadata, type };
+}
+
 export function refusal(status: number, reason: string): KubeError {
   const message = `refused: ${reason}`;
   return new KubeError('KUBE_REFUSED', message, { status, reason, retryable: status >= 500 });
-}
-
-/** Keeps every line, with its fields, as `level message {fields}`. */
-export class LinesLogger implements Logger {
-  readonly lines: string[];
-
-  constructor(lines: string[] = []) {
-    this.lines = lines;
-  }
-
-  /** The lines of one level. */
-  of(level: 'debug' | 'info' | 'warn' | 'error'): string[] {
-    return this.lines.filter((line) => line.startsWith(`${level} `));
-  }
-
-  debug(message: string, fields?: object): void {
-    this.#add('debug', message, fields);
-  }
-
-  info(message: string, fields?: object): void {
-    this.#add('info', message, fields);
-  }
-
-  warn(message: string, fields?: object): void {
-    this.#add('warn', message, fields);
-  }
-
-  error(message: string, fields?: object): void {
-    this.#add('error', message, fields);
-  }
-
-  child(): Logger {
-    return new LinesLogger(this.lines);
-  }
-
-  #add(level: string, message: string, fields: object | undefined): void {
-    this.lines.push(`${level} ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields)}`}`);
-  }
 }

@@ -43,14 +43,12 @@ func (c *connection) config() (*rest.Config, error) {
 type teller struct{ next http.RoundTripper }
 
 func (t teller) RoundTrip(request *http.Request) (*http.Response, error) {
-	start := time.Now()
 	response, err := t.next.RoundTrip(request)
 	l := line{
 		"event":  "request",
 		"method": request.Method,
 		"path":   request.URL.Path,
 		"query":  request.URL.Query(),
-		"ms":     milliseconds(time.Since(start)),
 	}
 	if err != nil {
 		l["error"] = err.Error()
@@ -65,18 +63,17 @@ func (t teller) RoundTrip(request *http.Request) (*http.Response, error) {
 type selection struct {
 	resource  string
 	namespace string
-	labels    string
-	fields    string
 }
 
 func (s *selection) register(flags *flag.FlagSet) {
 	flags.StringVar(&s.resource, "resource", "", "GROUP/VERSION/PLURAL; required")
 	flags.StringVar(&s.namespace, "namespace", "", "only this one; left out, all")
-	flags.StringVar(&s.labels, "labels", "", "label selector")
-	flags.StringVar(&s.fields, "fields", "", "field selector")
 }
 
 func (s *selection) gvr() (schema.GroupVersionResource, error) {
+	if s.resource == "" {
+		return schema.GroupVersionResource{}, usagef("--resource is required")
+	}
 	parts := strings.Split(s.resource, "/")
 	if len(parts) != 3 {
 		return schema.GroupVersionResource{}, usagef("--resource %s: must be GROUP/VERSION/PLURAL", s.resource)

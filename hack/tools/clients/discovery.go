@@ -21,6 +21,9 @@ func mapper(flags *flag.FlagSet) func(ctx context.Context) error {
 	c.register(flags)
 	name := flags.String("name", "", "PLURAL, SINGULAR or short name, perhaps with .GROUP or .VERSION.GROUP; required")
 	return func(ctx context.Context) error {
+		if err := required(flags, "name"); err != nil {
+			return err
+		}
 		config, err := c.config()
 		if err != nil {
 			return err
@@ -66,6 +69,9 @@ func openAPI(flags *flag.FlagSet) func(ctx context.Context) error {
 	c.register(flags)
 	group := flags.String("group", "", "of the paths and kinds to tell of; required")
 	return func(ctx context.Context) error {
+		if err := required(flags, "group"); err != nil {
+			return err
+		}
 		config, err := c.config()
 		if err != nil {
 			return err
@@ -88,6 +94,9 @@ func openAPI(flags *flag.FlagSet) func(ctx context.Context) error {
 func gnostic(flags *flag.FlagSet) func(ctx context.Context) error {
 	group := flags.String("group", "", "of the paths and kinds to tell of; required")
 	return func(ctx context.Context) error {
+		if err := required(flags, "group"); err != nil {
+			return err
+		}
 		text, err := io.ReadAll(os.Stdin)
 		if err != nil {
 			return err
@@ -118,11 +127,5 @@ func sayDocument(document *openapi_v2.Document, group string) {
 	}
 	slices.Sort(paths)
 	slices.Sort(kinds)
-	say(line{
-		"event":          "openapi",
-		"paths":          paths,
-		"definitions":    kinds,
-		"allPaths":       len(document.GetPaths().GetPath()),
-		"allDefinitions": len(document.GetDefinitions().GetAdditionalProperties()),
-	})
+	say(line{"event": "openapi", "paths": paths, "definitions": kinds})
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
@@ -29,13 +29,16 @@ func informer(flags *flag.FlagSet) func(ctx context.Context) error {
 	s.register(flags)
 	client := flags.String("client", "dynamic", "dynamic, metadata or typed")
 	kind := flags.String("kind", "", "for typed")
-	quiet := flags.Bool("quiet", false, "tell of no event")
 	return func(ctx context.Context) error {
+		gvr, err := s.gvr()
+		if err != nil {
+			return err
+		}
 		config, err := c.config()
 		if err != nil {
 			return err
 		}
-		shared, err := newInformer(config, &s, *client, *kind)
+		shared, err := newInformer(config, gvr, s.namespace, *client, *kind)
 		if err != nil {
 			return err
 		}
@@ -45,10 +48,8 @@ func informer(flags *flag.FlagSet) func(ctx context.Context) error {
 		if err := shared.SetWatchErrorHandlerWithContext(failures); err != nil {
 			return err
 		}
-		if !*quiet {
-			if _, err := shared.AddEventHandler(handler()); err != nil {
-				return err
-			}
+		if _, err := shared.AddEventHandler(handler()); err != nil {
+			return err
 		}
 		return followUntilTold(ctx, shared)
 	}
@@ -80,27 +81,22 @@ func followUntilTold(ctx context.Context, shared cache.SharedIndexInformer) erro
 	return nil
 }
 
-func newInformer(config *rest.Config, s *selection, client, kind string) (cache.SharedIndexInformer, error) {
-	gvr, err := s.gvr()
-	if err != nil {
-		return nil, err
-	}
-	narrow := func(options *metav1.ListOptions) {
-		options.LabelSelector, options.FieldSelector = s.labels, s.fields
-	}
+func newInformer(
+	config *rest.Config, gvr schema.GroupVersionResource, namespace, client, kind string,
+) (cache.SharedIndexInformer, error) {
 	switch client {
 	case "dynamic":
 		d, err := dynamic.NewForConfig(config)
 		if err != nil {
 			return nil, err
 		}
-		return dynamicinformer.NewFilteredDynamicInformer(d, gvr, s.namespace, 0, cache.Indexers{}, narrow).Informer(), nil
+		return dynamicinformer.NewFilteredDynamicInformer(d, gvr, namespace, 0, cache.Indexers{}, nil).Informer(), nil
 	case "metadata":
 		m, err := metadata.NewForConfig(config)
 		if err != nil {
 			return nil, err
 		}
-		return metadatainformer.NewFilteredMetadataInformer(m, gvr, s.namespace, 0, cache.Indexers{}, narrow).Informer(), nil
+		return metadatainformer.NewFilteredMetadataInformer(m, gvr, namespace, 0, cache.Indexers{}, nil).Informer(), nil
 	case "typed":
 		if kind == "" {
 			return nil, usagef("--kind is required for typed")
@@ -110,8 +106,7 @@ func newInformer(config *rest.Config, s *selection, client, kind string) (cache.
 			return nil, err
 		}
 		request := func(options metav1.ListOptions) *rest.Request {
-			narrow(&options)
-			return r.Get().Resource(gvr.Resource).Namespace(s.namespace).VersionedParams(&options, codec)
+			return r.Get().Resource(gvr.Resource).Namespace(namespace).VersionedParams(&options, codec)
 		}
 		lw := &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -128,30 +123,28 @@ func newInformer(config *rest.Config, s *selection, client, kind string) (cache.
 	return nil, usagef("--client %s: must be dynamic, metadata or typed", client)
 }
 
-func handler() cache.ResourceEventHandlerDetailedFuncs {
-	tell := func(event string, value any, initial bool) {
+func handler() cache.ResourceEventHandlerFuncs {
+	tell := func(event string, value any) {
 		if last, ok := value.(cache.DeletedFinalStateUnknown); ok {
 			value = last.Obj
 		}
 		object, ok := value.(runtime.Object)
 		if !ok {
-			say(line{"event": "failed", "error": errors.New("not an object").Error()})
+			say(line{"event": "failed", "error": "not an object"})
 			return
 		}
-		l := lineOf(event, object)
-		l["initial"] = initial
-		say(l)
+		say(lineOf(event, object))
 	}
-	return cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(value any, initial bool) { tell("added", value, initial) },
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(value any) { tell("added", value) },
 		UpdateFunc: func(before, after any) {
 			b, _ := meta.Accessor(before)
 			a, _ := meta.Accessor(after)
 			if a.GetResourceVersion() != b.GetResourceVersion() {
-				tell("modified", after, false)
+				tell("modified", after)
 			}
 		},
-		DeleteFunc: func(value any) { tell("deleted", value, false) },
+		DeleteFunc: func(value any) { tell("deleted", value) },
 	}
 }
 
@@ -165,5 +158,5 @@ func sayStore(shared cache.SharedIndexInformer) {
 		}
 		versions[keyOf(accessor)] = accessor.GetResourceVersion()
 	}
-	say(line{"event": "set", "objects": versions, "resourceVersion": shared.LastSyncResourceVersion()})
+	say(line{"event": "set", "objects": versions})
 }

@@ -31,6 +31,14 @@ func load(flags *flag.FlagSet) func(ctx context.Context) error {
 	duration := flags.Duration("for", 30*time.Second, "how long")
 	gzip := flags.Bool("gzip", false, "ask for compressed answers, which are not unpacked")
 	return func(ctx context.Context) error {
+		if err := required(flags, "path"); err != nil {
+			return err
+		}
+		if p.url != "" {
+			if err := required(flags, "probe-server-name", "probe-ca", "probe-cert", "probe-key"); err != nil {
+				return err
+			}
+		}
 		r, err := newRaw(&c)
 		if err != nil {
 			return err
@@ -47,17 +55,17 @@ func load(flags *flag.FlagSet) func(ctx context.Context) error {
 		defer stop()
 		var all sync.WaitGroup
 		var mutex sync.Mutex
-		var lists, failures, bytes int64
+		var lists, failures int64
 		var failure string
 		for range *clients {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					n, err := r.read(ctx, *path, map[string]string{"Accept-Encoding": encoding})
+					_, err := r.read(ctx, *path, map[string]string{"Accept-Encoding": encoding})
 					if ctx.Err() != nil {
 						return
 					}
 					mutex.Lock()
-					lists, bytes = lists+1, bytes+n
+					lists++
 					if err != nil {
 						failures, failure = failures+1, err.Error()
 					}
@@ -69,7 +77,7 @@ func load(flags *flag.FlagSet) func(ctx context.Context) error {
 			p.run(ctx, probed)
 		}
 		all.Wait()
-		say(line{"event": "load", "lists": lists, "bytes": bytes, "failures": failures, "failure": failure})
+		say(line{"event": "load", "lists": lists, "failures": failures, "failure": failure})
 		return nil
 	}
 }
@@ -81,7 +89,7 @@ type probe struct {
 
 func (p *probe) register(flags *flag.FlagSet) {
 	flags.StringVar(&p.url, "probe", "", "URL that is asked again and again; left out, none is")
-	flags.StringVar(&p.serverName, "probe-server-name", "", "in its certificate")
+	flags.StringVar(&p.serverName, "probe-server-name", "", "in its certificate; required with --probe, as are the next three")
 	flags.StringVar(&p.ca, "probe-ca", "", "PEM file of its authority")
 	flags.StringVar(&p.certificate, "probe-cert", "", "PEM file of the front proxy's certificate")
 	flags.StringVar(&p.key, "probe-key", "", "and of its key")

@@ -42,6 +42,16 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// required complains of the first of these flags that was left out.
+func required(flags *flag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if flags.Lookup(name).Value.String() == "" {
+			return usagef("--%s is required", name)
+		}
+	}
+	return nil
+}
+
 func main() {
 	names := make([]string, 0, len(commands))
 	for name := range commands {

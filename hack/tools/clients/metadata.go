@@ -15,7 +15,7 @@ func metadataClient(flags *flag.FlagSet) func(ctx context.Context) error {
 	c.register(flags)
 	s.register(flags)
 	verb := flags.String("verb", "list", "get, list or watch")
-	name := flags.String("name", "", "for get")
+	name := flags.String("name", "", "for get, which requires it")
 	from := flags.String("from", "", "resource version, for watch")
 	return func(ctx context.Context) error {
 		gvr, err := s.gvr()
@@ -34,9 +34,12 @@ func metadataClient(flags *flag.FlagSet) func(ctx context.Context) error {
 		if s.namespace != "" {
 			resource = client.Resource(gvr).Namespace(s.namespace)
 		}
-		options := metav1.ListOptions{LabelSelector: s.labels, FieldSelector: s.fields, ResourceVersion: *from}
+		options := metav1.ListOptions{ResourceVersion: *from}
 		switch *verb {
 		case "get":
+			if err := required(flags, "name"); err != nil {
+				return err
+			}
 			object, err := resource.Get(ctx, *name, metav1.GetOptions{})
 			if err != nil {
 				return err

@@ -38,18 +38,11 @@ func pages(flags *flag.FlagSet) func(ctx context.Context) error {
 				say(line{"event": "page", "status": statusOf(err), "error": err.Error()})
 				return list, err
 			}
-			say(line{
-				"event":           "page",
-				"count":           len(list.Items),
-				"full":            options.Limit == 0,
-				"continues":       list.GetContinue() != "",
-				"remaining":       list.GetRemainingItemCount(),
-				"resourceVersion": list.GetResourceVersion(),
-			})
+			say(line{"event": "page", "resourceVersion": list.GetResourceVersion()})
 			return list, nil
 		})
 		p.PageSize = *limit
-		list, paged, err := p.List(ctx, metav1.ListOptions{LabelSelector: s.labels, FieldSelector: s.fields})
+		list, paged, err := p.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -68,18 +61,7 @@ func pages(flags *flag.FlagSet) func(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		listMeta, err := meta.ListAccessor(list)
-		if err != nil {
-			return err
-		}
-		say(line{
-			"event":           "set",
-			"objects":         versions,
-			"count":           count,
-			"duplicates":      duplicates,
-			"paged":           paged,
-			"resourceVersion": listMeta.GetResourceVersion(),
-		})
+		say(line{"event": "set", "objects": versions, "count": count, "duplicates": duplicates, "paged": paged})
 		return nil
 	}
 }

@@ -93,13 +93,13 @@ func reads(flags *flag.FlagSet) func(ctx context.Context) error {
 	var c connection
 	c.register(flags)
 	var paths texts
-	flags.Var(&paths, "path", "may be repeated")
+	flags.Var(&paths, "path", "may be repeated; required")
 	times := flags.Int("times", 10, "reads of each path")
 	warm := flags.Int("warm", 2, "reads of each path before those, which are not told of")
 	gzip := flags.Bool("gzip", false, "ask for compressed answers, which are not unpacked")
 	return func(ctx context.Context) error {
-		if len(paths) == 0 {
-			return usagef("--path is required")
+		if err := required(flags, "path"); err != nil {
+			return err
 		}
 		r, err := newRaw(&c)
 		if err != nil {

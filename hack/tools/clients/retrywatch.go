@@ -22,13 +22,16 @@ func retryWatch(flags *flag.FlagSet) func(ctx context.Context) error {
 	s.register(flags)
 	from := flags.String("from", "", "resource version to begin behind; required")
 	return func(ctx context.Context) error {
+		if err := required(flags, "from"); err != nil {
+			return err
+		}
 		resource, err := dynamicResource(&c, &s)
 		if err != nil {
 			return err
 		}
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		watcher, err := newRetryWatcher(ctx, resource, &s, *from)
+		watcher, err := newRetryWatcher(ctx, resource, *from)
 		if err != nil {
 			return err
 		}
@@ -65,7 +68,7 @@ func listWatch(flags *flag.FlagSet) func(ctx context.Context) error {
 		defer stop()
 		commands := commandsOf(ctx)
 		for {
-			ended, err := listAndFollow(ctx, resource, &s, *limit, commands)
+			ended, err := listAndFollow(ctx, resource, *limit, commands)
 			if ended || err != nil {
 				return err
 			}
@@ -74,7 +77,7 @@ func listWatch(flags *flag.FlagSet) func(ctx context.Context) error {
 }
 
 func listAndFollow(
-	ctx context.Context, resource dynamic.ResourceInterface, s *selection, limit int64, commands <-chan string,
+	ctx context.Context, resource dynamic.ResourceInterface, limit int64, commands <-chan string,
 ) (ended bool, err error) {
 	versions := map[string]string{}
 	var from string
@@ -95,7 +98,7 @@ func listAndFollow(
 		return true, err
 	}
 	say(line{"event": "listed", "count": len(versions), "resourceVersion": from})
-	watcher, err := newRetryWatcher(ctx, resource, s, from)
+	watcher, err := newRetryWatcher(ctx, resource, from)
 	if err != nil {
 		return true, err
 	}
@@ -145,11 +148,10 @@ func dynamicResource(c *connection, s *selection) (dynamic.ResourceInterface, er
 }
 
 func newRetryWatcher(
-	ctx context.Context, resource dynamic.ResourceInterface, s *selection, from string,
+	ctx context.Context, resource dynamic.ResourceInterface, from string,
 ) (*watchtools.RetryWatcher, error) {
 	return watchtools.NewRetryWatcherWithContext(ctx, from, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.LabelSelector, options.FieldSelector = s.labels, s.fields
 			return resource.Watch(ctx, options)
 		},
 	})

@@ -26,6 +26,8 @@ const (
 	longestWait = 30 * time.Second
 	// longestLine is of an event.
 	longestLine = 1 << 20
+	// pause is between a change and the next.
+	pause = 200 * time.Millisecond
 )
 
 // A fan is a number of watches of the same path.
@@ -171,15 +173,14 @@ func watchers(flags *flag.FlagSet) func(ctx context.Context) error {
 	var c connection
 	c.register(flags)
 	var paths texts
-	flags.Var(&paths, "path", "of a list to watch; may be repeated")
+	flags.Var(&paths, "path", "of a list to watch; may be repeated; required")
 	object := flags.String("change", "", "path of the object that is changed; required")
 	count := flags.Int("count", 1000, "watches of a path")
 	changes := flags.Int("changes", 10, "changes in a round")
 	rounds := flags.Int("rounds", 2, "of all paths")
-	pause := flags.Duration("pause", 200*time.Millisecond, "between a change and the next")
 	return func(ctx context.Context) error {
-		if len(paths) == 0 || *object == "" {
-			return usagef("--path and --change are required")
+		if err := required(flags, "path", "change"); err != nil {
+			return err
 		}
 		r, err := newRaw(&c)
 		if err != nil {
@@ -191,7 +192,7 @@ func watchers(flags *flag.FlagSet) func(ctx context.Context) error {
 				if round%2 == 1 {
 					path = paths[len(paths)-1-j]
 				}
-				if err := oneRound(ctx, r, path, *object, *count, *changes, *pause); err != nil {
+				if err := oneRound(ctx, r, path, *object, *count, *changes); err != nil {
 					return err
 				}
 			}
@@ -200,14 +201,12 @@ func watchers(flags *flag.FlagSet) func(ctx context.Context) error {
 	}
 }
 
-func oneRound(ctx context.Context, r *raw, path, object string, count, changes int, pause time.Duration) error {
-	start := time.Now()
+func oneRound(ctx context.Context, r *raw, path, object string, count, changes int) error {
 	f, err := openFan(ctx, r, path, count)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	say(line{"event": "open", "path": path, "count": count, "ms": milliseconds(time.Since(start))})
 	// The first change warms the way up and is not told of.
 	for i := range changes + 1 {
 		time.Sleep(pause)
@@ -216,13 +215,12 @@ func oneRound(ctx context.Context, r *raw, path, object string, count, changes i
 		if err != nil {
 			return err
 		}
-		answered := time.Since(sent)
 		arrivals, err := f.collect(version, sent, count)
 		if err != nil {
 			return err
 		}
 		if i > 0 {
-			say(line{"event": "change", "path": path, "answered": answered.Nanoseconds(), "arrivals": arrivals})
+			say(line{"event": "change", "path": path, "arrivals": arrivals})
 		}
 	}
 	return nil
@@ -267,6 +265,9 @@ func hold(flags *flag.FlagSet) func(ctx context.Context) error {
 	path := flags.String("path", "", "of a list; required")
 	count := flags.Int("count", 500, "watches")
 	return func(ctx context.Context) error {
+		if err := required(flags, "path"); err != nil {
+			return err
+		}
 		r, err := newRaw(&c)
 		if err != nil {
 			return err
@@ -278,7 +279,7 @@ func hold(flags *flag.FlagSet) func(ctx context.Context) error {
 			return err
 		}
 		defer f.close()
-		say(line{"event": "open", "path": *path, "count": *count})
+		say(line{"event": "open"})
 		commands := commandsOf(ctx)
 		for {
 			select {

@@ -52,9 +52,13 @@ interface AccessStatus {
   readonly reason?: string;
 }
 
-/** kube-apiserver lets it do everything too, and it must be able to ask us while it cannot be asked. */
-const MASTERS = 'system:masters';
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/livez', '/readyz']);
+/**
+ * Members of system:masters may do everything, as with kube-apiserver: it asks us in their name whether we are there, and
+ * must get its answer while it cannot be asked itself.
+ */
+export function isMaster({ groups }: UserInfo): boolean {
+  return groups.includes('system:masters');
+}
 
 /** How long a grant or its withdrawal takes to be noticed. */
 const TTL_MS = 10_000;
@@ -103,8 +107,7 @@ export class DelegatedAuthorizer implements Authorizer {
     query: URLSearchParams,
     signal: AbortSignal,
   ): Promise<void> {
-    if (user.groups.includes(MASTERS)) return;
-    if (!info.isResourceRequest && OPEN_PATHS.has(info.path)) return;
+    if (isMaster(user)) return;
     const { allowed, denied, reason = '' } = await this.#ask(accessSpec(user, info, query), signal);
     if (allowed === true && denied === true)
       throw internalError('the access review both allowed and denied the request');
@@ -119,6 +122,7 @@ export class DelegatedAuthorizer implements Authorizer {
       return await this.#reviews.answer(key, (deadlineMs) => this.#review(spec, deadlineMs), {
         signal,
         keep,
+        asker: spec.user,
       });
     } catch (error) {
       if (isAborted(signal) || error instanceof StatusError || !(error instanceof OperatorError)) throw error;

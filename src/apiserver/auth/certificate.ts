@@ -1,5 +1,5 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
-import { booleanOf, countOf, DerReader, malformed, oidOf, TAG, timeOf } from './der.ts';
+import { bitsOf, booleanOf, countOf, DerReader, malformed, oidOf, TAG, timeOf } from './der.ts';
 
 /** What the verification of a chain needs of a certificate (RFC 5280). */
 export interface Certificate {
@@ -176,9 +176,9 @@ function rightsOf(
 function mayCertify(keyUsage: Extension | undefined): boolean {
   if (keyUsage === undefined) return true;
   const reader = new DerReader(keyUsage.value);
-  const [, bits = 0] = reader.next(TAG.bitString).content;
+  const bits = bitsOf(reader.next(TAG.bitString));
   reader.end();
-  return (bits & KEY_CERT_SIGN) !== 0;
+  return ((bits[0] ?? 0) & KEY_CERT_SIGN) !== 0;
 }
 
 function usagesOf(extension: Extension | undefined): ReadonlySet<string> | undefined {

@@ -119,6 +119,16 @@ export function booleanOf({ content }: Element): boolean {
   return value === 0xff;
 }
 
+/** The bytes of a BIT STRING. Bits that are not used are zero in DER, or readers would disagree on whether they count. */
+export function bitsOf({ content }: Element): Buffer {
+  const [unused = 8] = content;
+  const bits = content.subarray(1);
+  const last = bits.at(-1) ?? 0;
+  if (unused > 7 || (bits.length === 0 && unused > 0) || (last & ((1 << unused) - 1)) !== 0)
+    throw malformed('a row of bits that is none');
+  return bits;
+}
+
 /** An INTEGER that is small and not negative. */
 export function countOf({ content }: Element): number {
   const [first = 0x80, second = 0x80] = content;

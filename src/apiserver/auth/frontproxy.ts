@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/logger.ts';
 import { StatusError } from '../http/status.ts';
 import type { UserInfo } from '../http/types.ts';
-import { verifyChain, type ChainVerdict } from './chain.ts';
+import { verifyChain, type ChainVerdict, type UntrustedChain } from './chain.ts';
 import { ExpiringMap } from './expiring.ts';
 import { CredentialsError, headerText, headerValues, soleValue, type HeaderPairs } from './headers.ts';
 import type { AuthMetrics } from './metrics.ts';
@@ -12,12 +13,15 @@ import type { TrustSource } from './trustwatch.ts';
 export interface FrontProxyOptions {
   readonly trust: TrustSource;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly metrics: AuthMetrics;
 }
 
 /** Chains whose verdict is remembered; every kube-apiserver has one. */
 const MAX_CHAINS = 256;
 const KEEP_MS = 10_000;
+/** A kube-apiserver that is not trusted is told of so often: it asks many times a second, and anybody could seem to be one. */
+const TELL_EVERY_MS = 60_000;
 
 /**
  * Identities that kube-apiserver passes on in headers (apiserver/pkg/authentication/request/headerrequest). They count
@@ -28,9 +32,12 @@ export class FrontProxy {
   readonly #options: FrontProxyOptions;
   #trust: FrontProxyTrust | undefined;
   #verdicts: ExpiringMap<ChainVerdict>;
+  /** Of what was told lately. */
+  readonly #told: ExpiringMap<true>;
 
   constructor(options: FrontProxyOptions) {
     this.#options = options;
+    this.#told = new ExpiringMap({ clock: options.clock, maxEntries: 2 });
     this.#verdicts = this.#newVerdicts();
   }
 
@@ -54,17 +61,34 @@ export class FrontProxy {
     if (frontProxy === undefined) return undefined;
     const verdict = this.#verify(peerChain, frontProxy);
     if (!verdict.trusted) {
+      this.#tell(headers, frontProxy, verdict);
       if (!verdict.isOfCA) return undefined;
       throw new CredentialsError(`the front proxy's certificate is refused: ${verdict.reason}`);
     }
     const { commonName } = verdict.leaf;
     const { allowedNames } = frontProxy;
-    if (allowedNames.length > 0 && (commonName === undefined || !allowedNames.includes(commonName)))
+    if (allowedNames.length > 0 && (commonName === undefined || !allowedNames.includes(commonName))) {
+      this.#tell(headers, frontProxy, { isOfCA: true, reason: 'its name is not allowed' });
       throw new CredentialsError("the front proxy's certificate has a name that is not allowed");
+    }
     this.#options.metrics.clientCertificateExpires(
       (verdict.leaf.notAfter - this.#options.clock.now()) / 1000,
     );
     return identityOf(headers, frontProxy);
+  }
+
+  /**
+   * Says why a client is not taken for the proxy that it would be by its headers, of which nothing is said. The proxy's
+   * own CA is a matter of its own: what strangers try must not hide what is wrong there.
+   */
+  #tell(headers: HeaderPairs, trust: FrontProxyTrust, why: Pick<UntrustedChain, 'isOfCA' | 'reason'>): void {
+    const seemsProxy = trust.usernameHeaders.some((name) => headerValues(headers, name).length > 0);
+    const kind = why.isOfCA ? 'of the CA' : 'of others';
+    if (!seemsProxy || this.#told.get(kind) !== undefined) return;
+    this.#told.set(kind, true, TELL_EVERY_MS);
+    this.#options.logger.warn('a client that says who asks is not trusted as the front proxy', {
+      reason: why.reason,
+    });
   }
 
   #verify(chain: readonly Buffer[], trust: FrontProxyTrust): ChainVerdict {

@@ -11,7 +11,7 @@ export interface ReviewsOptions {
   readonly ttlMs: number;
   /** Of more answers the least recently used one is forgotten. */
   readonly maxEntries: number;
-  /** Of more reviews at once the further ones are refused: unknown clients must not drown those that are known. */
+  /** Of more reviews at once the further ones are refused. */
   readonly maxInFlight: number;
   /** Between 0 and 1; default Math.random. */
   readonly random?: () => number;
@@ -22,6 +22,11 @@ export interface ReviewOptions {
   readonly signal: AbortSignal;
   /** False: the answer is shared with those who wait for the same, but not kept. Default true. */
   readonly keep?: boolean;
+  /**
+   * Who makes us ask. Whoever has as many reviews open as there are places left gets no further one: one alone can take
+   * half of the places, two a third each, and for somebody new there always is one. Left out: it is not known.
+   */
+  readonly asker?: string;
 }
 
 /** All tries together. */
@@ -42,6 +47,8 @@ export class Reviews<T> {
   readonly #options: ReviewsOptions;
   readonly #answers: ExpiringMap<T>;
   readonly #asking = new Map<string, Promise<T>>();
+  /** How many of those each asker has. */
+  readonly #open = new Map<string, number>();
 
   constructor(options: ReviewsOptions) {
     this.#options = options;
@@ -57,11 +64,17 @@ export class Reviews<T> {
   async answer(key: string, ask: (deadlineMs: number) => Promise<T>, options: ReviewOptions): Promise<T> {
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
-    return abortable(this.#asking.get(key) ?? this.#ask(key, ask, options.keep ?? true), options.signal);
+    return abortable(this.#asking.get(key) ?? this.#ask(key, ask, options), options.signal);
   }
 
-  #ask(key: string, ask: (deadlineMs: number) => Promise<T>, keep: boolean): Promise<T> {
-    if (this.#asking.size >= this.#options.maxInFlight) {
+  #ask(
+    key: string,
+    ask: (deadlineMs: number) => Promise<T>,
+    { keep = true, asker }: ReviewOptions,
+  ): Promise<T> {
+    const left = this.#options.maxInFlight - this.#asking.size;
+    const own = asker === undefined ? 0 : (this.#open.get(asker) ?? 0);
+    if (own >= left) {
       const details = { retryAfterSeconds: 1 };
       throw new StatusError('TooManyRequests', 'Too many requests, please try again later.', { details });
     }
@@ -70,9 +83,20 @@ export class Reviews<T> {
         if (keep) this.#answers.set(key, answer, this.#options.ttlMs);
         return answer;
       })
-      .finally(() => this.#asking.delete(key));
+      .finally(() => {
+        this.#asking.delete(key);
+        this.#count(asker, -1);
+      });
     this.#asking.set(key, asking);
+    this.#count(asker, 1);
     return asking;
+  }
+
+  #count(asker: string | undefined, change: 1 | -1): void {
+    if (asker === undefined) return;
+    const open = (this.#open.get(asker) ?? 0) + change;
+    if (open === 0) this.#open.delete(asker);
+    else this.#open.set(asker, open);
   }
 
   async #persist(ask: (deadlineMs: number) => Promise<T>): Promise<T> {

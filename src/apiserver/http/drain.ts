@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
-import { abortable, isAborted } from '../../kube/deadline.ts';
+import { abortable } from '../../kube/deadline.ts';
 import type { Traffic } from './traffic.ts';
 
 /**
@@ -15,12 +15,6 @@ export interface DrainOptions {
    * to remove it from the EndpointSlices and from the rules of every kube-proxy. Default 15,000.
    */
   readonly delayMs?: number;
-  /** Over what time open watches are ended, in milliseconds, so that not all of them come back at once. Default 10,000. */
-  readonly watchesMs?: number;
-  /** How long to wait after the delay for requests that are being answered, in milliseconds. Default 60,000. */
-  readonly requestsMs?: number;
-  /** Ends all waiting at once. */
-  readonly signal?: AbortSignal;
 }
 
 /** What there is to drain. */
@@ -36,7 +30,9 @@ export interface Draining {
 }
 
 const DELAY_MS = 15_000;
+/** Over what time open watches are ended, so that not all of them come back at once. */
 const WATCHES_MS = 10_000;
+/** How long requests that are being answered may take after the delay. */
 const REQUESTS_MS = 60_000;
 
 /** Between two portions of watches that are ended. */
@@ -52,28 +48,25 @@ const SLOWEST_RATE = 200;
  */
 export async function drain(draining: Draining, options: DrainOptions = {}): Promise<void> {
   const { traffic, clock, logger } = draining;
-  const { delayMs = DELAY_MS, watchesMs = WATCHES_MS, requestsMs = REQUESTS_MS } = options;
-  const { signal = new AbortController().signal } = options;
+  const { delayMs = DELAY_MS } = options;
   draining.enter('leaving');
   logger.info('leaving: not ready any more, but still answering', { delayMs });
-  await clock.sleep(delayMs, signal).catch(() => undefined);
+  await clock.sleep(delayMs);
 
   draining.enter('rejecting');
   draining.closeIdle();
   logger.info('ending what is open', { watches: traffic.sinks.size, requests: traffic.exchanges.size });
   const time = new AbortController();
-  const cancel = clock.after(requestsMs, () => time.abort());
-  signal.addEventListener('abort', () => time.abort(), { once: true });
-  if (isAborted(signal)) time.abort();
-  await endWatches(draining, watchesMs, time.signal);
+  const cancel = clock.after(REQUESTS_MS, () => time.abort());
+  await endWatches(draining, time.signal);
   await abortable(traffic.idle(), time.signal).catch(() => undefined);
   cancel();
   if (traffic.exchanges.size > 0) logger.warn('breaking off', { requests: traffic.exchanges.size });
   await draining.close();
 }
 
-async function endWatches({ traffic, clock }: Draining, ms: number, signal: AbortSignal): Promise<void> {
-  const perSecond = Math.max(SLOWEST_RATE, traffic.sinks.size / (ms / 1000));
+async function endWatches({ traffic, clock }: Draining, signal: AbortSignal): Promise<void> {
+  const perSecond = Math.max(SLOWEST_RATE, traffic.sinks.size / (WATCHES_MS / 1000));
   const portion = Math.ceil((perSecond * STEP_MS) / 1000);
   while (traffic.sinks.size > 0 && !signal.aborted) {
     for (const sink of [...traffic.sinks].slice(0, portion)) sink.end();

@@ -9,7 +9,8 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-const TERM = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+// Digits can be taken in one way only: with two, a long row of them would take the square of its length.
+const TERM = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 
 /**
  * A duration as Go writes it (`time.ParseDuration`), such as `1h2m3.5s`, in milliseconds.

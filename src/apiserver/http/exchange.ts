@@ -21,6 +21,8 @@ export class Exchange {
   /** Why the target of the request cannot be read. */
   readonly fault: StatusError | undefined;
   user: UserInfo | undefined;
+  /** Asks how this process is: what it is told is no failure of the answer. */
+  isProbe = false;
   /** Gives back what is held for as long as the request lasts. */
   release: (() => void) | undefined;
   readonly #clock: Clock;

@@ -18,4 +18,17 @@ export class Pacer {
     for (let rest = this.#clock.breathe(); rest !== undefined; rest = this.#clock.breathe()) await rest;
     return work();
   }
+
+  /**
+   * Goes through the steps of what takes longer, in as many turns as that needs.
+   *
+   * @throws the reason of the signal once nobody waits for it any more
+   */
+  async through<T>(steps: Generator<void, T>, signal: AbortSignal): Promise<T> {
+    for (;;) {
+      signal.throwIfAborted();
+      const step = await this.run(() => steps.next());
+      if (step.done === true) return step.value;
+    }
+  }
 }

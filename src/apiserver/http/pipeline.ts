@@ -5,8 +5,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import { abortable } from '../../kube/deadline.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
-import type { Authorizer } from '../auth/authorize.ts';
-import { textBody } from './body.ts';
+import { isMaster, type Authorizer } from '../auth/authorize.ts';
+import { noBody, textBody } from './body.ts';
 import { Connections } from './connection.ts';
 import type { Phase } from './drain.ts';
 import { parseDuration } from './duration.ts';
@@ -26,7 +26,6 @@ import { StatusError } from './status.ts';
 import type { Traffic } from './traffic.ts';
 import type { Answer, Handler, UserInfo, WatchAnswer, WholeAnswer } from './types.ts';
 import { Watches } from './watches.ts';
-import { endedSink } from './watchsink.ts';
 import { handshakeOf } from './websocket.ts';
 
 export interface PipelineOptions {
@@ -47,7 +46,6 @@ export interface PipelineOptions {
   readonly limits: ServerLimits;
 }
 
-const MASTERS = 'system:masters';
 const METRICS_PATH = '/metrics';
 
 /** Seconds after which a client should try again: when there is too much to do, and when another replica takes over. */
@@ -138,7 +136,7 @@ export class Pipeline {
         if (response.headersSent) response.destroy();
       });
       if (!isWatch(answer)) await this.#write(exchange, response, answer);
-      else if (exchange.request.method === 'HEAD') await this.#writeHead(exchange, response, answer);
+      else if (exchange.request.method === 'HEAD') await this.#write(exchange, response, headOf(answer));
       else this.#watches.open(exchange, { response, answer, headers: this.#headers(exchange) });
     } catch (error) {
       if (response.destroyed) return;
@@ -181,6 +179,7 @@ export class Pipeline {
     if (fault !== undefined) throw fault;
     const health = this.#options.health.answer(info.path, query);
     if (health !== undefined) {
+      exchange.isProbe = true;
       refuseOtherThanRead(request);
       return health;
     }
@@ -204,26 +203,25 @@ export class Pipeline {
     this.#takePlace(exchange, user);
     await authorizer.authorize(user, info, query, signal);
     if (hasBody(request)) await discardBody(request, limits.bodyBytes);
-    return info.path === METRICS_PATH ? this.#metrics(request) : this.#handled(exchange, user);
+    return info.path === METRICS_PATH ? this.#metrics(request) : this.#handled(exchange);
   }
 
   #takePlace(exchange: Exchange, user: UserInfo): void {
     exchange.signal.throwIfAborted();
     if (exchange.isLongRunning) return;
-    exchange.release = this.#inFlight.enter(user.groups.includes(MASTERS));
+    exchange.release = this.#inFlight.enter(isMaster(user));
     if (exchange.release === undefined) {
       throw tooManyRequests('Too many requests, please try again later.', RETRY_BUSY_S);
     }
   }
 
-  #handled({ request, info, query, signal }: Exchange, user: UserInfo): Promise<Answer> {
+  #handled({ request, info, query, signal }: Exchange): Promise<Answer> {
     const { resources, discovery } = this.#options;
     const { headers } = request;
     return (isOurs(info) ? resources : discovery).handle({
       method: request.method ?? '',
       info,
       query,
-      user,
       accept: headers.accept,
       ifNoneMatch: headers['if-none-match'],
       userAgent: headers['user-agent'],
@@ -261,13 +259,6 @@ export class Pipeline {
     });
   }
 
-  /** Of a watch: what it holds ready has to be given back, hence the start. */
-  async #writeHead(exchange: Exchange, response: ServerResponse, answer: WatchAnswer): Promise<void> {
-    answer.start(endedSink);
-    const { headers = {} } = answer;
-    await this.#write(exchange, response, { code: 200, headers, body: textBody('') });
-  }
-
   /** Of every answer. */
   #headers({ auditId, request }: Exchange): Headers {
     // What is left of a body that nobody reads would be taken for the next request.
@@ -288,6 +279,11 @@ export class Pipeline {
 
 function isWatch(answer: Answer): answer is WatchAnswer {
   return 'start' in answer;
+}
+
+/** What of a watch there is without its events. */
+function headOf({ headers = {} }: WatchAnswer): WholeAnswer {
+  return { code: 200, headers, body: noBody };
 }
 
 /** @throws StatusError MethodNotAllowed */

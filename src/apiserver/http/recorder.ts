@@ -74,7 +74,7 @@ export class Recorder {
     return series;
   }
 
-  #log({ info, auditId, user }: Exchange, { code, isWhole }: Outcome, ms: number): void {
+  #log({ info, auditId, user, isProbe }: Exchange, { code, isWhole }: Outcome, ms: number): void {
     const { logger } = this.#options;
     const { verb, path, resource, namespace, name } = info;
     const fields = {
@@ -86,7 +86,7 @@ export class Recorder {
       ms: Math.round(ms),
       ...(isWhole ? {} : { aborted: true }),
     };
-    if (code !== undefined && code >= 500) logger.warn('a request could not be answered', fields);
+    if (code !== undefined && code >= 500 && !isProbe) logger.warn('a request could not be answered', fields);
     else logger.debug('a request was answered', fields);
   }
 

@@ -51,28 +51,45 @@ export class AnswerWriter {
    *   to tell the client is to break the connection, which is the caller's part.
    */
   async write(response: ServerResponse, answer: WholeAnswer, options: WriteOptions): Promise<void> {
-    const { body } = answer;
+    const body = await this.#measured(answer.body, options.signal);
     const headers = { ...headersOf(answer), ...options.headers };
     const isPretty = options.pretty && isJson(headers['content-type']);
     if (answer.code === 204 || answer.code === 304) {
       setHead(response, answer.code, headers, {});
       response.end();
-    } else if (body.bytes <= GZIP_ABOVE_BYTES) {
+    } else if (body.bytes !== undefined && body.bytes <= GZIP_ABOVE_BYTES) {
       const bytes = joinedPieces(isPretty ? indented(body.pieces) : body.pieces);
       setHead(response, answer.code, headers, { 'content-length': String(bytes.byteLength) });
       response.end(bytes);
     } else {
       const vary = { vary: joinedVary(headers['vary']) };
-      await this.#writeLarge(response, { answer, headers: { ...headers, ...vary }, isPretty }, options);
+      const { code } = answer;
+      await this.#writeLarge(response, { code, body, headers: { ...headers, ...vary }, isPretty }, options);
     }
+  }
+
+  /** With its length if that is small: such a body is made here, a larger one only begun. */
+  async #measured(body: Body, signal: AbortSignal): Promise<Body> {
+    if (body.bytes !== undefined) return body;
+    const coming: Iterator<Uint8Array, unknown> = body.pieces[Symbol.iterator]();
+    const made: Uint8Array[] = [];
+    for (let bytes = 0; bytes <= GZIP_ABOVE_BYTES;) {
+      signal.throwIfAborted();
+      const next = await this.#pacer.run(() => coming.next());
+      if (next.done === true) return { bytes, pieces: made };
+      made.push(next.value);
+      bytes += next.value.byteLength;
+    }
+    return { bytes: undefined, pieces: continued(made, coming) };
   }
 
   async #writeLarge(
     response: ServerResponse,
-    { answer: { code, body }, headers, isPretty }: LargeAnswer,
+    { code, body, headers, isPretty }: LargeAnswer,
     { method, acceptEncoding, signal }: WriteOptions,
   ): Promise<void> {
-    const length = isPretty ? {} : { 'content-length': String(body.bytes) };
+    const bytes = isPretty ? undefined : body.bytes;
+    const length = bytes === undefined ? {} : { 'content-length': String(bytes) };
     const pieces = isPretty ? indented(body.pieces) : body.pieces;
     if (method === 'HEAD') {
       setHead(response, code, headers, length);
@@ -82,21 +99,21 @@ export class AnswerWriter {
     const isGzip = acceptsGzip(acceptEncoding);
     if (isGzip && !isPretty && body.gzip !== undefined) {
       const parts = await body.gzip();
-      const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-      setHead(response, code, headers, { ...GZIP_HEADERS, 'content-length': String(bytes) });
-      await this.#writeSized(response, { bytes, pieces: parts }, signal);
+      const packed = parts.reduce((sum, part) => sum + part.byteLength, 0);
+      setHead(response, code, headers, { ...GZIP_HEADERS, 'content-length': String(packed) });
+      await this.#writeSized(response, { bytes: packed, pieces: parts }, signal);
     } else if (isGzip && this.#compressing < this.#compressions) {
       setHead(response, code, headers, GZIP_HEADERS);
       await this.#compress(response, pieces, signal);
     } else {
       setHead(response, code, headers, length);
-      await this.#writeSized(response, { bytes: isPretty ? undefined : body.bytes, pieces }, signal);
+      await this.#writeSized(response, { bytes, pieces }, signal);
     }
   }
 
   async #writeSized(
     response: ServerResponse,
-    { bytes, pieces }: { readonly bytes: number | undefined; readonly pieces: Body['pieces'] },
+    { bytes, pieces }: Pick<Body, 'bytes' | 'pieces'>,
     signal: AbortSignal,
   ): Promise<void> {
     const written = await pump(pieces, response, { pacer: this.#pacer, signal });
@@ -124,9 +141,18 @@ export class AnswerWriter {
 }
 
 interface LargeAnswer {
-  readonly answer: WholeAnswer;
+  readonly code: number;
+  readonly body: Body;
   readonly headers: Headers;
   readonly isPretty: boolean;
+}
+
+function* continued(
+  made: readonly Uint8Array[],
+  coming: Iterator<Uint8Array, unknown>,
+): Generator<Uint8Array, void> {
+  yield* made;
+  for (let next = coming.next(); next.done !== true; next = coming.next()) yield next.value;
 }
 
 /** Of every answer of this server: nothing of it may be kept by anybody on the way, unless it says otherwise. */

@@ -29,7 +29,6 @@ export interface ApiRequest {
   readonly method: string;
   readonly info: RequestInfo;
   readonly query: URLSearchParams;
-  readonly user: UserInfo;
   /** The Accept header; several are joined by commas, as HTTP says. */
   readonly accept: string | undefined;
   readonly ifNoneMatch: string | undefined;
@@ -56,8 +55,8 @@ export interface WholeAnswer {
 }
 
 export interface Body {
-  /** All bytes of `pieces`. */
-  readonly bytes: number;
+  /** All bytes of `pieces`; undefined where only making them tells. */
+  readonly bytes: number | undefined;
   /** UTF-8, in pieces of any size, best some 64 KiB; made while they are being written. */
   readonly pieces: Iterable<Uint8Array>;
   /** The whole as one member of gzip, where most of that is cached. Left out: the server compresses `pieces`. */

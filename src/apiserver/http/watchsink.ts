@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import type { Frames } from './frames.ts';
 import type { Outbox } from './outbox.ts';
+import { Outlet } from './outlet.ts';
 import type { Headers } from './respond.ts';
 import { StatusError } from './status.ts';
 import type { WatchSink } from './types.ts';
@@ -12,8 +13,8 @@ export interface SinkShared {
   readonly clock: Clock;
   readonly outbox: Outbox;
   /**
-   * How much may wait unsent for one watch, in bytes. Frames are shared, so what slow readers hold together is little
-   * more than what the slowest of them holds.
+   * How much may wait unsent for one watch, in bytes. Frames are shared, and sockets are handed little at a time: what
+   * slow readers hold together is little more than what the slowest of them holds.
    */
   readonly maxUnsentBytes: number;
   /** Called for every event that is sent. */
@@ -24,6 +25,8 @@ export interface SinkShared {
 
 /** Half of an ordinary fleet of 10,000 objects may change at once, and a client be busy with something else. */
 export const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
+/** The same in frames: however small, each takes a place in the queue of every watch that waits for it. */
+const MAX_UNSENT_FRAMES = 16 * 1024;
 
 /** So long a stream that has ended may take to reach its client. */
 const LINGER_MS = 30_000;
@@ -41,6 +44,7 @@ export interface StreamSinkOptions extends SinkShared {
 /** A stream of frames on a socket. Whoever owns the socket tells `closed` when it is gone. */
 export class StreamSink implements WatchSink {
   readonly #options: StreamSinkOptions;
+  readonly #outlet: Outlet;
   readonly #controller = new AbortController();
   /** The same as `signal.aborted`, which takes longer to ask. */
   #hasEnded = false;
@@ -48,6 +52,7 @@ export class StreamSink implements WatchSink {
 
   constructor(options: StreamSinkOptions) {
     this.#options = options;
+    this.#outlet = new Outlet(options.socket, options.outbox);
   }
 
   get signal(): AbortSignal {
@@ -55,7 +60,7 @@ export class StreamSink implements WatchSink {
   }
 
   get unsent(): number {
-    return this.#options.socket.writableLength;
+    return this.#outlet.unsent;
   }
 
   send(event: Uint8Array): void {
@@ -68,37 +73,27 @@ export class StreamSink implements WatchSink {
   /** Something of the protocol's own, within the same bounds. */
   sendFrame(frame: Uint8Array): void {
     if (this.#hasEnded) return;
-    const { socket, outbox, maxUnsentBytes } = this.#options;
-    if (this.unsent + frame.byteLength > maxUnsentBytes) this.#cutOff();
-    else outbox.write(socket, frame);
+    const isTooMuch = this.unsent + frame.byteLength > this.#options.maxUnsentBytes;
+    if (isTooMuch || this.#outlet.waiting >= MAX_UNSENT_FRAMES) this.#cutOff();
+    else this.#outlet.write(frame);
   }
 
-  drained(): Promise<void> {
-    const { socket } = this.#options;
-    const { signal } = this;
-    if (this.#hasEnded || this.unsent <= LITTLE_UNSENT_BYTES) return Promise.resolve();
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        socket.off('drain', settle);
-        signal.removeEventListener('abort', settle);
-        resolve();
-      };
-      socket.once('drain', settle);
-      signal.addEventListener('abort', settle, { once: true });
-    });
+  async drained(): Promise<void> {
+    if (!this.#hasEnded) await this.#outlet.below(LITTLE_UNSENT_BYTES);
   }
 
-  end(): void {
+  /** @param finish in another way than the protocol's usual one. */
+  end(finish = this.#options.finish): void {
     if (this.#hasEnded) return;
-    const { clock, finish } = this.#options;
-    finish();
-    this.#stopLingering = clock.after(LINGER_MS, () => this.destroy());
+    this.#outlet.finish(finish);
+    this.#stopLingering = this.#options.clock.after(LINGER_MS, () => this.destroy());
     this.#abort('the watch has ended');
   }
 
   /** The connection is gone. */
   closed(): void {
     this.#stopLingering?.();
+    this.#outlet.close();
     if (!this.#hasEnded) this.#abort('the client has gone');
   }
 
@@ -161,12 +156,3 @@ function mutable(headers: Headers): Record<string, string | string[]> {
     Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
   );
 }
-
-/** For a question that wants the headers only. */
-export const endedSink: WatchSink = {
-  send: () => undefined,
-  end: () => undefined,
-  drained: () => Promise.resolve(),
-  unsent: 0,
-  signal: AbortSignal.abort(new Error('there is no body')),
-};

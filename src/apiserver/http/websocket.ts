@@ -95,8 +95,7 @@ export function openWebSocketSink(options: WebSocketSinkOptions): StreamSink {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       socket.off('data', read).resume();
-      close(CLOSE_CODE.protocolError);
-      sink.end();
+      sink.end(() => close(CLOSE_CODE.protocolError));
     }
   };
   socket.on('data', read);

@@ -19,12 +19,19 @@ export interface ReadingHandlerOptions {
   readonly stores: ReadonlyMap<string, ViewStore>;
   readonly live: LiveRead;
   /** What a reader of a namespace, or of all, has to be warned of. */
-  readonly warnings: (namespace: string | undefined) => readonly string[];
+  readonly warnings: (namespace: string | undefined, read: WarnedRead) => readonly string[];
   readonly clock: Clock;
   /** From 0 to below 1. */
   readonly random: () => number;
   readonly metrics: ReadingMetrics;
   readonly logger?: Logger;
+}
+
+/** What else of a read warnings go by. */
+export interface WarnedRead {
+  readonly plural: string;
+  /** Everything in the namespace, or of all, was asked for: no name and no selector. */
+  readonly isWhole: boolean;
 }
 
 const READING = new Set(['get', 'list', 'watch']);
@@ -68,12 +75,14 @@ export class ReadingHandler implements Handler {
       }),
       query,
     );
-    const headers = this.#headers(namespace);
     if (verb === 'get') {
+      const headers = this.#headers(namespace, { plural: resource, isWhole: false });
       const version = readVersion(query.get('resourceVersion') ?? '') ?? 0n;
       return { code: 200, headers, body: await reader.get({ namespace, name }, version, shape, signal) };
     }
     const options = readListOptions(query, info, store.kind);
+    const { selection } = options;
+    const headers = this.#headers(selection.namespace, { plural: resource, isWhole: selection.isWhole });
     if (verb === 'list') return { code: 200, headers, body: await reader.list(options, shape, signal) };
     return { headers, start: (sink) => reader.watch(options, shape, sink) };
   }
@@ -83,8 +92,8 @@ export class ReadingHandler implements Handler {
     for (const reader of this.#readers.values()) reader.close();
   }
 
-  #headers(namespace: string): Record<string, readonly string[]> {
-    const warnings = warningHeaders(this.#options.warnings(namespace === '' ? undefined : namespace));
+  #headers(namespace: string | undefined, read: WarnedRead): Record<string, readonly string[]> {
+    const warnings = warningHeaders(this.#options.warnings(namespace, read));
     return warnings.length === 0 ? {} : { warning: warnings };
   }
 }

@@ -1,22 +1,23 @@
+import type { Clock } from '../../base/clock.ts';
 import type { Pacer } from '../http/pacer.ts';
 import { StatusError } from '../http/status.ts';
 import type { Body } from '../http/types.ts';
 import { gzipOf, type GzipPart } from '../store/gzip.ts';
-import type { Entry, Segment, ViewStore } from '../store/types.ts';
-import { blocks, bodyOf, type Run } from './blocks.ts';
+import type { Beginning, Entry, Segment, Snapshot, ViewStore } from '../store/types.ts';
+import { bodyOf, type Run } from './blocks.ts';
 import type { ListOptions } from './options.ts';
 import type { Pages } from './pages.ts';
-import { listingAt } from './past.ts';
 import { expired, tooLargeVersion } from './refusals.ts';
-import { countAfter, selected, selectionHash, type Listing, type Position } from './selection.ts';
+import { countAfter, selected, selectionHash, type Position } from './selection.ts';
 import { LIST_TAIL, type ListMeta, type Shape, type Shaper } from './shapes.ts';
-import { readToken, writeToken, wrongToken } from './token.ts';
+import { readToken, writeToken, wrongToken, type ContinueToken } from './token.ts';
 
 export interface ListReaderOptions {
   readonly store: ViewStore;
   readonly shaper: Shaper;
   readonly pages: Pages;
   readonly pacer: Pacer;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** How long a request waits for a version that has not come here yet, as kube-apiserver does. */
@@ -24,7 +25,11 @@ export const FRESH_MS = 3_000;
 
 /** Where a list is read from, and from where on. */
 interface Source {
-  readonly listing: Listing;
+  readonly listing: Snapshot;
+  /** Of the history that the list is part of. */
+  readonly began: Beginning;
+  /** When its first page was asked for, in milliseconds since the epoch. */
+  readonly since: number;
   readonly after?: Position;
 }
 
@@ -39,12 +44,17 @@ export class ListReader {
   readonly #shaper: Shaper;
   readonly #pages: Pages;
   readonly #pacer: Pacer;
+  readonly #clock: Pick<Clock, 'now'>;
+  /** Of the history whose lists the pages are. */
+  #began: Beginning;
 
-  constructor({ store, shaper, pages, pacer }: ListReaderOptions) {
+  constructor({ store, shaper, pages, pacer, clock }: ListReaderOptions) {
     this.#store = store;
     this.#shaper = shaper;
     this.#pages = pages;
     this.#pacer = pacer;
+    this.#clock = clock;
+    this.#began = store.began;
   }
 
   /**
@@ -53,14 +63,14 @@ export class ListReader {
    */
   async read(options: ListOptions, shape: Shape, signal: AbortSignal): Promise<Body> {
     const source = await this.#source(options, signal);
-    const whole = this.#whole(source, options, shape);
-    if (whole !== undefined) return whole;
-    const page = this.#page(source, options);
-    const head = this.#shaper.listHead(shape, page.meta);
-    if (shape.as === 'Table') return this.#written(head, page.entries, shape, signal);
-    let bytes = Buffer.byteLength(head) + LIST_TAIL.length + Math.max(0, page.entries.length - 1);
-    for (const entry of page.entries) bytes += this.#shaper.itemBytes(entry, shape);
-    return bodyOf(bytes, () => this.#itemRuns(head, page.entries, shape));
+    return this.#whole(source, options, shape) ?? this.#pacer.run(() => this.#body(source, options, shape));
+  }
+
+  #body(source: Source, options: ListOptions, shape: Shape): Body {
+    const { entries, meta } = this.#page(source, options);
+    const head = this.#shaper.listHead(shape, meta);
+    const bytes = this.#shaper.listBytes(head, entries, shape);
+    return bodyOf(bytes, () => this.#shaper.list(head, entries, shape));
   }
 
   async #source(options: ListOptions, signal: AbortSignal): Promise<Source> {
@@ -68,13 +78,22 @@ export class ListReader {
     if (options.continue !== '') return this.#continued(options, signal);
     // With a limit a version has always meant exactly this one.
     if (match === 'Exact' || (match === '' && limit > 0 && resourceVersion > 0n)) {
-      const listing = await this.#at(resourceVersion, signal);
-      if (listing !== undefined) return { listing };
+      const source = await this.#at(resourceVersion, signal);
+      if (source !== undefined) return source;
       const current = this.#store.resourceVersion.toString();
       throw expired(`too old resource version: ${resourceVersion.toString()} (${current})`);
     }
     await untilReached(this.#store, resourceVersion, signal);
-    return { listing: this.#store.snapshot() };
+    return this.#newest();
+  }
+
+  #newest(): Source {
+    return { ...this.#begun(), listing: this.#store.snapshot() };
+  }
+
+  /** What is true of a list that is looked up now. */
+  #begun(): Pick<Source, 'began' | 'since'> {
+    return { began: this.#store.began, since: this.#clock.now() };
   }
 
   async #continued(
@@ -88,10 +107,13 @@ export class ListReader {
     if (resourceVersion !== undefined && resourceVersion !== 0n) {
       throw new StatusError('BadRequest', 'specifying resource version is not allowed when using continue');
     }
-    const { after } = token;
-    if (token.resourceVersion === undefined) return { listing: this.#store.snapshot(), after };
-    const listing = await this.#at(token.resourceVersion, signal);
-    if (listing !== undefined) return { listing, after };
+    const { after, since } = token;
+    if (token.resourceVersion === undefined) return { ...this.#newest(), after };
+    if (!isOfAnotherHistory(token, this.#store.began)) {
+      const source = await this.#at(token.resourceVersion, signal);
+      if (source !== undefined && !isOfAnotherHistory(token, source.began))
+        return { ...source, after, since };
+    }
     throw expired(
       'the list that this continue token belongs to cannot be had any more: begin a new list without it, or go on ' +
         'with the token of this answer, whose objects are of a later time than those of the pages before',
@@ -100,11 +122,24 @@ export class ListReader {
   }
 
   /** The list of exactly this version; undefined when it is gone. */
-  async #at(resourceVersion: bigint, signal: AbortSignal): Promise<Listing | undefined> {
-    const kept = this.#pages.get(resourceVersion);
-    if (kept !== undefined) return kept;
+  async #at(resourceVersion: bigint, signal: AbortSignal): Promise<Source | undefined> {
+    const kept = this.#keptPages().get(resourceVersion);
+    if (kept !== undefined) return { ...this.#begun(), listing: kept };
     await untilReached(this.#store, resourceVersion, signal);
-    return listingAt(this.#store, resourceVersion);
+    return this.#pacer.through(this.#sourceAt(resourceVersion), signal);
+  }
+
+  *#sourceAt(resourceVersion: bigint): Generator<void, Source | undefined> {
+    const begun = this.#begun();
+    const listing = yield* this.#store.at(resourceVersion);
+    return listing === undefined ? undefined : { ...begun, listing };
+  }
+
+  /** The lists of another history are dropped: in this one their versions mean other lists. */
+  #keptPages(): Pages {
+    if (this.#began !== this.#store.began) this.#pages.clear();
+    this.#began = this.#store.began;
+    return this.#pages;
   }
 
   /** The everyday list: all that a namespace, or the cluster, holds, where the bytes are there also compressed. */
@@ -127,50 +162,35 @@ export class ListReader {
     };
   }
 
-  #page({ listing, after }: Source, options: ListOptions): Page {
+  #page({ listing, began, since, after }: Source, options: ListOptions): Page {
     const { selection } = options;
     const limit = limitOf(options);
     const resourceVersion = listing.resourceVersion.toString();
+    const pages = began === this.#store.began ? this.#keptPages() : undefined;
     // One more than fits tells whether there are more.
     const found = selected(listing, selection, { after, limit: limit === 0 ? 0 : limit + 1 });
     const isMore = limit > 0 && found.length > limit;
     const entries = isMore ? found.slice(0, limit) : found;
     const last = entries.at(-1);
     if (!isMore || last === undefined) {
-      if (after !== undefined) this.#pages.finish(listing.resourceVersion);
+      if (after !== undefined) pages?.finish(listing.resourceVersion);
       return { entries, meta: { resourceVersion } };
     }
-    this.#pages.keep(listing, after === undefined);
+    pages?.keep(listing, after === undefined);
     const hash = selectionHash(selection, this.#store.kind.resource.plural);
-    const token = writeToken({ resourceVersion: listing.resourceVersion, after: last, hash });
+    const token = writeToken({ resourceVersion: listing.resourceVersion, since, after: last, hash });
     // With a selector nobody counts what would match.
     const remainingItemCount = selection.isWhole ? countAfter(listing, selection.namespace, last) : undefined;
     return { entries, meta: { resourceVersion, continue: token, remainingItemCount } };
   }
+}
 
-  *#itemRuns(head: string, entries: readonly Entry[], shape: Shape): Generator<Run> {
-    yield head;
-    let isFirst = true;
-    for (const entry of entries) {
-      if (!isFirst) yield ',';
-      isFirst = false;
-      yield* this.#shaper.item(entry, shape);
-    }
-    yield LIST_TAIL;
-  }
-
-  /** What has to be written to be measured, in turns with others. */
-  async #written(head: string, entries: readonly Entry[], shape: Shape, signal: AbortSignal): Promise<Body> {
-    const made = blocks(this.#itemRuns(head, entries, shape));
-    const pieces: Uint8Array[] = [];
-    let bytes = 0;
-    for (let next = made.next(); next.done !== true; next = await this.#pacer.run(() => made.next())) {
-      signal.throwIfAborted();
-      pieces.push(next.value);
-      bytes += next.value.byteLength;
-    }
-    return { bytes, pieces };
-  }
+/**
+ * Whether the list of a token is none of this history, whichever replica answered its first page: it was there before
+ * the history began, and yet is of a later version than that begins with.
+ */
+function isOfAnotherHistory({ resourceVersion = 0n, since }: ContinueToken, began: Beginning): boolean {
+  return since < began.at && resourceVersion > began.version;
 }
 
 /** Whoever takes any version gets all of it at once, from the bytes that are there: so do the caches of kube-apiserver. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
-import type { Listing } from './selection.ts';
+import type { Snapshot } from '../store/types.ts';
 
 export interface PagesOptions {
   readonly clock: Clock;
@@ -10,7 +10,7 @@ export interface PagesOptions {
 }
 
 interface Held {
-  readonly listing: Listing;
+  readonly listing: Snapshot;
   readonly since: number;
   used: number;
   /** Clients that have not asked for their last page. */
@@ -46,16 +46,15 @@ export class Pages {
   }
 
   /** The list of exactly this version, if it is kept. */
-  get(resourceVersion: bigint): Listing | undefined {
+  get(resourceVersion: bigint): Snapshot | undefined {
     return this.#held.get(resourceVersion)?.listing;
   }
 
   /** A client got a page of this list and will ask for more. `isFirst`: it has just begun. */
-  keep(listing: Listing, isFirst: boolean): void {
+  keep(listing: Snapshot, isFirst: boolean): void {
     const now = this.#clock.monotonic();
     const { since = now, readers = 0 } = this.#held.get(listing.resourceVersion) ?? {};
     const isNew = isFirst || readers === 0;
-    // In the place of one that was kept: after the restore of a backup the same version means another list.
     const held = { listing, since, used: now, readers: isNew ? readers + 1 : readers };
     this.#held.set(listing.resourceVersion, held);
     while (this.#isTooMuch(listing)) this.#drop(listing);
@@ -70,18 +69,19 @@ export class Pages {
     held.readers = Math.max(0, held.readers - 1);
   }
 
-  close(): void {
+  /** Drops all of them. */
+  clear(): void {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
     this.#held.clear();
   }
 
-  #isTooMuch(newest: Listing): boolean {
+  #isTooMuch(newest: Snapshot): boolean {
     return this.#held.size > this.#maxLists || this.#bytesBeside(newest) > this.#maxBytes;
   }
 
   /** Of the segments that the newest list does not share: most of their objects it does, but this is quick to count. */
-  #bytesBeside(newest: Listing): number {
+  #bytesBeside(newest: Snapshot): number {
     const counted = new Set<unknown>(newest.segments());
     let bytes = 0;
     for (const { listing } of this.#held.values()) {
@@ -94,7 +94,7 @@ export class Pages {
     return bytes;
   }
 
-  #drop(newest: Listing): void {
+  #drop(newest: Snapshot): void {
     const others = [...this.#held.values()].filter(({ listing }) => listing !== newest);
     const [first] = others.sort((a, b) => Math.min(a.readers, 1) - Math.min(b.readers, 1) || a.used - b.used);
     this.#held.delete((first?.listing ?? newest).resourceVersion);

@@ -50,7 +50,7 @@ export class ResourceReader {
     this.#ticker = new Ticker(clock);
     this.#lines = new EventLines(shaper);
     this.#objects = new ObjectReader({ store, shaper, live });
-    this.#lists = new ListReader({ store, shaper, pages: this.#pages, pacer });
+    this.#lists = new ListReader({ store, shaper, pages: this.#pages, pacer, clock });
     const shared = { store, shaper, lines: this.#lines, onSent: (lines: number) => this.#count(lines) };
     this.#watchers = new Watchers({ ...shared, isByLabels: false });
     this.#watchersByLabels = new Watchers({ ...shared, isByLabels: true });
@@ -93,7 +93,7 @@ export class ResourceReader {
 
   close(): void {
     this.#ticker.close();
-    this.#pages.close();
+    this.#pages.clear();
   }
 
   #count(lines: number): void {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Entry, Segment } from '../store/types.ts';
+import type { Entry, Snapshot } from '../store/types.ts';
 import type { FieldSelector } from './fields.ts';
 import type { LabelSelector } from './labels.ts';
 
@@ -46,13 +46,6 @@ export function selectionHash(selection: Selection, plural: string): string {
   return createHash('sha256').update(`${plural} ${selection.key}`).digest('base64url').slice(0, 16);
 }
 
-/** All objects of a resource at one version, as far as lists need it. */
-export interface Listing {
-  readonly resourceVersion: bigint;
-  segments(namespace?: string): readonly Pick<Segment, 'namespace' | 'entries' | 'bytes'>[];
-  get(namespace: string, name: string): Entry | undefined;
-}
-
 export interface SelectedOptions {
   /** Only what comes after this. */
   readonly after?: Position | undefined;
@@ -62,7 +55,7 @@ export interface SelectedOptions {
 
 /** What is selected, in order. One name is looked up, whatever the number of objects. */
 export function selected(
-  listing: Listing,
+  listing: Snapshot,
   selection: Selection,
   { after, limit = 0 }: SelectedOptions = {},
 ): readonly Entry[] {
@@ -82,7 +75,7 @@ export function selected(
 }
 
 /** In groups that are in order. */
-function candidates(listing: Listing, { namespace, name }: Selection): (readonly Entry[])[] {
+function candidates(listing: Snapshot, { namespace, name }: Selection): (readonly Entry[])[] {
   const segments = listing.segments(namespace);
   if (name === undefined) return segments.map(({ entries }) => entries);
   return [...new Set(segments.map((segment) => segment.namespace))].map((place) => {
@@ -92,7 +85,7 @@ function candidates(listing: Listing, { namespace, name }: Selection): (readonly
 }
 
 /** How many objects a whole list still has after a position. */
-export function countAfter(listing: Listing, namespace: string | undefined, after: Position): number {
+export function countAfter(listing: Snapshot, namespace: string | undefined, after: Position): number {
   let count = 0;
   for (const { entries } of listing.segments(namespace)) {
     const [first, last] = [entries[0], entries.at(-1)];

@@ -110,14 +110,27 @@ export class Shaper {
     }
   }
 
-  /** One item of a list, or row of a table. */
-  item(entry: Entry, shape: Shape): Run[] {
-    return shape.as === 'Table' ? rowRuns(entry, shape, this.#clock.now()) : this.object(entry, shape);
+  /** A whole list. All ages of a table are told from one moment, however long its client takes to read it. */
+  *list(head: string, entries: readonly Entry[], shape: Shape): Generator<Run> {
+    const now = this.#clock.now();
+    yield head;
+    let isFirst = true;
+    for (const entry of entries) {
+      if (!isFirst) yield ',';
+      isFirst = false;
+      yield* shape.as === 'Table' ? rowRuns(entry, shape, now) : this.object(entry, shape);
+    }
+    yield LIST_TAIL;
   }
 
-  /** How many bytes an item has, where that can be told without writing it: not of a row. */
-  itemBytes(entry: Entry, shape: Shape): number {
-    return shape.as === 'object' ? entry.json.byteLength : partialBytes(entry, shape.metaVersion);
+  /** How many bytes such a list has, where that can be told without writing it: not of a table. */
+  listBytes(head: string, entries: readonly Entry[], { as, metaVersion }: Shape): number | undefined {
+    if (as === 'Table') return undefined;
+    let bytes = Buffer.byteLength(head) + LIST_TAIL.length + Math.max(0, entries.length - 1);
+    for (const entry of entries) {
+      bytes += as === 'object' ? entry.json.byteLength : partialBytes(entry, metaVersion);
+    }
+    return bytes;
   }
 }
 

@@ -1,7 +1,8 @@
+import { jsonText, oneLine } from '../store/json.ts';
 import type { Entry } from '../store/types.ts';
 import { humanDuration } from '../view/duration.ts';
 import type { Cell, Column } from '../view/types.ts';
-import { jsonText, oneLine, type Run } from './blocks.ts';
+import type { Run } from './blocks.ts';
 import type { IncludeObject } from './options.ts';
 import { partialHead, type MetaVersion } from './partial.ts';
 

@@ -83,3 +83,22 @@ export function* stepOf(
   }
   return { from, to, changes: [...deletions, ...others], isDifference: true };
 }
+
+/** What was there before these steps, taken back from what is there after them. */
+export function* undoneInSteps(after: SortedEntries, steps: readonly Step[]): Generator<void, SortedEntries> {
+  const undone = new Map<string, Set<string>>();
+  let entries = after;
+  let handled = 0;
+  for (const { changes } of steps) {
+    for (const { entry, previous } of changes) {
+      if (++handled % TURN === 0) yield;
+      const { namespace, name } = entry;
+      const names = undone.get(namespace) ?? new Set<string>();
+      // The first change of a name tells what was there before all of them.
+      if (names.has(name)) continue;
+      undone.set(namespace, names.add(name));
+      entries = previous === undefined ? entries.without(namespace, name) : entries.with(previous);
+    }
+  }
+  return entries;
+}

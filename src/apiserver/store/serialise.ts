@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../api/meta.ts';
 import type { Cell, ViewKind } from '../view/types.ts';
+import { jsonText } from './json.ts';
 import { Strings } from './strings.ts';
 import type { Entry } from './types.ts';
 import { versionOf } from './versions.ts';
@@ -24,7 +25,7 @@ export function serialise<T extends KubeObject>(
   const { kind: name, apiVersion, metadata, ...rest } = kind.view(object);
   const version = versionOf(metadata.resourceVersion);
   const others = Object.fromEntries(Object.entries(metadata).filter(([key]) => !LEADING.has(key)));
-  const head = `{"kind":${jsonOf(name)},"apiVersion":${jsonOf(apiVersion)},"metadata":`;
+  const head = `{"kind":${jsonText(name)},"apiVersion":${jsonText(apiVersion)},"metadata":`;
   // In this order, so that the version can be found again without a search.
   const meta = `${untilVersion(metadata)}${version}"${furtherMembers(others)}`;
   const start = Buffer.byteLength(head);
@@ -55,20 +56,13 @@ export function withResourceVersion(entry: Entry, version: bigint): Entry {
 
 /** How the metadata begins. Made of what an entry knows too. */
 function untilVersion({ name, namespace, uid }: Pick<Entry, 'name' | 'namespace' | 'uid'>): string {
-  return `{"name":${jsonOf(name)},"namespace":${jsonOf(namespace)},"uid":${jsonOf(uid)},"resourceVersion":"`;
+  return `{"name":${jsonText(name)},"namespace":${jsonText(namespace)},"uid":${jsonText(uid)},"resourceVersion":"`;
 }
 
 /** The members of an object that go on in one that is open already, and its end. */
 function furtherMembers(members: object): string {
-  const json = jsonOf(members);
+  const json = jsonText(members);
   return json === '{}' ? json.slice(1) : `,${json.slice(1)}`;
-}
-
-/** Some clients take U+2028 and U+2029 for the end of a line, and an event is a line. */
-function jsonOf(value: unknown): string {
-  return JSON.stringify(value).replaceAll(/[\u2028\u2029]/g, (char) =>
-    char === '\u2028' ? '\\u2028' : '\\u2029',
-  );
 }
 
 /** Memory of its own: in the pool of small buffers the last one that is held would keep its neighbours. */

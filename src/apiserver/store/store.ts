@@ -5,13 +5,13 @@ import type { Logger } from '../../base/logger.ts';
 import type { ReflectorSink } from '../../kube/reflector.ts';
 import type { WatchChange } from '../../kube/store.ts';
 import type { ViewKind } from '../view/types.ts';
-import { differenceInSteps, stepOf, type Difference } from './difference.ts';
+import { differenceInSteps, stepOf, undoneInSteps, type Difference } from './difference.ts';
 import { SortedEntries } from './entries.ts';
 import { Followers } from './followers.ts';
 import { History, type Step } from './history.ts';
 import { serialise } from './serialise.ts';
 import { Strings } from './strings.ts';
-import type { ChangeListener, Entry, Snapshot, ViewStore } from './types.ts';
+import type { Beginning, ChangeListener, Entry, Snapshot, ViewStore } from './types.ts';
 import { versionOf } from './versions.ts';
 import { Waiters } from './waiters.ts';
 
@@ -63,7 +63,9 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
   /** Followers know everything up to here. Behind the state only while the differences of a list are being told. */
   #told = 0n;
   #history: History;
-  #seamlessSince: bigint | undefined;
+  #began: Beginning = { version: 0n, at: 0 };
+  /** The version of the newest list: since then every single change is known; between two lists only their difference is. */
+  #seamlessSince = 0n;
 
   constructor(options: ObjectStoreOptions<T>) {
     this.kind = options.kind;
@@ -85,8 +87,8 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
     return this.#told;
   }
 
-  get seamlessSince(): bigint | undefined {
-    return this.#seamlessSince;
+  get began(): Beginning {
+    return this.#began;
   }
 
   stats(): ObjectStoreStats {
@@ -101,12 +103,18 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
 
   /** @throws OperatorError NOT_SYNCED before the first complete list is in. */
   snapshot(): Snapshot {
-    const { version, entries } = this.#synced();
-    return (this.#snapshot ??= {
-      resourceVersion: version,
-      segments: (namespace) => entries.segments(namespace),
-      get: (namespace, name) => entries.get(namespace, name),
-    });
+    return (this.#snapshot ??= snapshotOf(this.#synced()));
+  }
+
+  *at(resourceVersion: bigint): Generator<void, Snapshot | undefined> {
+    if (this.#state === undefined) return undefined;
+    const { version, entries } = this.#state;
+    if (resourceVersion === version) return this.snapshot();
+    if (resourceVersion > version || resourceVersion < this.#seamlessSince) return undefined;
+    this.#history.forget();
+    const since = this.#history.since(resourceVersion, true);
+    if (since === undefined) return undefined;
+    return snapshotOf({ version: resourceVersion, entries: yield* undoneInSteps(entries, since) });
   }
 
   follow(resourceVersion: bigint, listener: ChangeListener): (() => void) | undefined {
@@ -241,6 +249,7 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
       this.#options.logger.warn('the data of the API server went back in time; all watches end', fields);
     }
     this.#history = this.#emptyHistory(version);
+    this.#began = { version, at: this.#options.clock.now() };
     this.#followers.lose();
   }
 
@@ -253,6 +262,14 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
       maxBytes: historyBytes ?? HISTORY_BYTES,
     });
   }
+}
+
+function snapshotOf({ version, entries }: State): Snapshot {
+  return {
+    resourceVersion: version,
+    segments: (namespace) => entries.segments(namespace),
+    get: (namespace, name) => entries.get(namespace, name),
+  };
 }
 
 /** Whether a list cannot follow from what was known, as after the restore of a backup: its versions mean other things. */

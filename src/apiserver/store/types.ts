@@ -1,4 +1,5 @@
 import type { Cell, ViewKind } from '../view/types.ts';
+import type { Deflated } from './deflate.ts';
 
 /** One object, serialised once. Immutable. */
 export interface Entry {
@@ -31,11 +32,8 @@ export interface Segment {
   readonly entries: readonly Entry[];
   /** Of `entries[i].json` joined by commas. */
   readonly bytes: number;
-  /**
-   * The same compressed: blocks of deflate that end on a byte, refer to nothing before them and are not the last;
-   * with the CRC-32 of the plain bytes. Made when first asked for, kept with the segment.
-   */
-  deflated(): Promise<{ readonly blocks: Uint8Array; readonly crc: number }>;
+  /** The same compressed. Made when first asked for, kept with the segment. */
+  deflated(): Promise<Deflated>;
 }
 
 /** All objects of a resource at one version. Immutable; cheap to hold. */
@@ -47,6 +45,14 @@ export interface Snapshot {
   get(namespace: string, name: string): Entry | undefined;
 }
 
+/** Where a history begins. Versions of two histories have nothing to do with each other. */
+export interface Beginning {
+  /** Of the list that it begins with. */
+  readonly version: bigint;
+  /** When that list was taken in, in milliseconds since the epoch. */
+  readonly at: number;
+}
+
 /** What readers need of the store of one resource. */
 export interface ViewStore {
   readonly kind: ViewKind;
@@ -55,11 +61,19 @@ export interface ViewStore {
   /** At least as new as every entry and change that was told. */
   readonly resourceVersion: bigint;
   /**
-   * Since when every single change is known: the version of the newest list that was taken in. Between two lists of a
-   * reflector only their difference is. Left out: unknown.
+   * The beginning of the history that all versions here belong to: the first list, or the first one after the data of
+   * the API server went back in time, as after the restore of a backup. The same object for as long as that goes on.
    */
-  readonly seamlessSince?: bigint | undefined;
+  readonly began: Beginning;
   snapshot(): Snapshot;
+  /**
+   * All objects at exactly this version, of one that has passed by taking back what happened since: so a page can be
+   * read from one replica and the next from another, whose store is some changes or bookmarks further. Looks at the
+   * state and the history with its first step, and never again.
+   *
+   * @returns undefined when that version has not come yet, or not every single change since then is known.
+   */
+  at(resourceVersion: bigint): Generator<void, Snapshot | undefined>;
   /**
    * Calls for every change after `resourceVersion`: the past ones at once, the others as they happen, in order.
    *

@@ -53,7 +53,7 @@ export const workspaceColumns: readonly ShownColumn<CoderWorkspace>[] = [
     name: 'TTL',
     description: 'How long after a start Coder stops it',
     isWide: true,
-    cell: ({ status }) => ttl(status?.observed?.ttlMillis ?? 0),
+    cell: ({ spec, status }) => ttl(status?.observed?.ttlMillis ?? spec.ttlMillis ?? 0),
   },
   {
     name: 'Stops',

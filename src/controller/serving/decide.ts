@@ -46,8 +46,7 @@ export const servingSettings: ServingSettings = {
 export interface ServingInput {
   /** That of the controller, where its Secrets are. */
   readonly namespace: string;
-  /** Undefined when there is none. */
-  readonly apiService: ApiServiceFact | undefined;
+  readonly apiService: ApiServiceFact;
   /** Undefined while they were not read. */
   readonly secrets: { readonly authority: AuthorityFact; readonly serving: ServingFact } | undefined;
   /**
@@ -61,8 +60,8 @@ export interface ServingInput {
 }
 
 export type ServingStep =
-  /** Nothing is kept: there is nothing to keep, or it is somebody else's. */
-  | { readonly do: 'leave'; readonly why: string; readonly say: 'debug' | 'info' | 'warn' }
+  /** Nothing is kept: it is somebody else's, or cannot be. */
+  | { readonly do: 'leave'; readonly why: string; readonly say: 'info' | 'warn' }
   /** The Secrets have to be read; then decide again. */
   | { readonly do: 'read' }
   /** Make a new authority and put it into its Secret. */
@@ -88,7 +87,6 @@ const LEAST_REST_MS = 1_000;
  */
 export function decideServing(input: ServingInput): ServingStep {
   const { apiService, secrets, now, settings } = input;
-  if (apiService === undefined) return leave(`there is no APIService ${names.apiService}`, 'debug');
   const foreign = whoseApiService(apiService, input.namespace);
   if (foreign !== undefined) return foreign;
   const { service, bundle } = apiService;
@@ -220,7 +218,7 @@ function whyTrust(signer: CertificateFact, wanted: string, { text, certificates 
 }
 
 function whyUnusable(secret: UnusableFact): string {
-  return secret.state === 'missing' ? 'there is none' : secret.why;
+  return secret.state === 'empty' ? 'there is none' : secret.why;
 }
 
 /** Two thirds of its life are over then. */
@@ -240,7 +238,7 @@ function newestFirst(a: CertificateFact, b: CertificateFact): number {
   return b.notBefore - a.notBefore || (a.fingerprint < b.fingerprint ? -1 : 1);
 }
 
-function leave(why: string, say: 'debug' | 'info' | 'warn'): ServingStep {
+function leave(why: string, say: 'info' | 'warn'): ServingStep {
   return { do: 'leave', why, say };
 }
 

@@ -2,12 +2,13 @@ import { createPrivateKey } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { errorText, OperatorError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { isAborted } from '../../kube/deadline.ts';
-import { isAlreadyExists, isConflict, KubeError } from '../../kube/errors.ts';
+import { isConflict, KubeError } from '../../kube/errors.ts';
 import type { EventRecorder } from '../../kube/events.ts';
 import { NotLeadingError } from '../../kube/leader.ts';
 import { createAuthority, issueServing } from './authority.ts';
-import { MissingRightError, ServingCalls, type SecretPair, type ServingCallsOptions } from './calls.ts';
+import { IncompleteError, ServingCalls, type ServingCallsOptions } from './calls.ts';
 import type { CertificateFact } from './certificate.ts';
 import {
   decideServing,
@@ -23,11 +24,13 @@ import {
   secretFacts,
   type ApiService,
   type AuthorityFact,
+  type SecretPair,
 } from './objects.ts';
 import { ServerTime } from './servertime.ts';
 
 /** The namespace is the controller's own. */
 export interface ServingKeeperOptions extends ServingCallsOptions {
+  readonly kube: Pick<KubeClient, 'get' | 'create' | 'replace' | 'mergePatch'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly events: Pick<EventRecorder, 'record'>;
@@ -43,18 +46,16 @@ const LONGEST_RETRY_MS = 300_000;
 
 /** What one pass knows. */
 interface Held {
-  readonly apiService: ApiService | undefined;
+  readonly apiService: ApiService;
   /** Undefined while they were not read. */
   readonly pair: SecretPair | undefined;
 }
 
 /** How a pass ended, and after how many milliseconds the Secrets are to be looked at again. */
 interface Rested {
-  readonly apiService: ApiService | undefined;
+  readonly apiService: ApiService;
   readonly ms: number;
 }
-
-const NO_SECRETS: SecretPair = { authority: undefined, serving: undefined };
 
 /**
  * Keeps the authority and the serving certificate of the aggregated endpoint in two Secrets, and the bundle of its
@@ -66,7 +67,7 @@ export class ServingKeeper {
   readonly #logger: Logger;
   readonly #calls: ServingCalls;
   readonly #time: ServerTime;
-  /** The APIService as it was when all was last found well, or none of our business. */
+  /** The APIService as it was when all was last found well, or none of our business. Undefined: there was none. */
   #seen: string | undefined;
   /** On the monotonic clock: then the Secrets are looked at even if the APIService is as it was. */
   #nextFullLook = 0;
@@ -109,9 +110,13 @@ export class ServingKeeper {
     const { clock } = this.#options;
     const { lookEveryMs } = this.#settings;
     const apiService = await this.#calls.apiService(signal);
-    if (apiService === 'forbidden') {
-      const why = `the controller may not read the APIService ${names.apiService}`;
-      this.#say('info', `the endpoint's certificates are not kept: ${why}`);
+    if (apiService === undefined || apiService === 'forbidden') {
+      this.#seen = undefined;
+      const [level, why] =
+        apiService === undefined
+          ? (['debug', 'there is no APIService'] as const)
+          : (['info', 'the controller may not read the APIService'] as const);
+      this.#say(level, `the endpoint's certificates are not kept: ${why} ${names.apiService}`);
       return lookEveryMs;
     }
     if (stateOf(apiService) !== this.#seen || clock.monotonic() >= this.#nextFullLook) {
@@ -123,7 +128,7 @@ export class ServingKeeper {
   }
 
   /** Decides and writes until there is nothing left to write. */
-  async #settle(apiService: ApiService | undefined, signal: AbortSignal): Promise<Rested> {
+  async #settle(apiService: ApiService, signal: AbortSignal): Promise<Rested> {
     const { secretsEveryMs, lookEveryMs } = this.#settings;
     let held: Held = { apiService, pair: undefined };
     let isTimeFresh = false;
@@ -149,7 +154,7 @@ export class ServingKeeper {
       try {
         held = await this.#carryOut(step, held, signal);
       } catch (error) {
-        if (!(error instanceof MissingRightError)) throw error;
+        if (!(error instanceof IncompleteError)) throw error;
         this.#say('warn', `the endpoint's certificates are not kept: ${error.message}`, held.apiService);
         return { apiService: held.apiService, ms: lookEveryMs };
       }
@@ -161,57 +166,57 @@ export class ServingKeeper {
 
   async #carryOut(
     step: Exclude<ServingStep, { readonly do: 'leave' | 'rest' }>,
-    held: Held,
+    { apiService, pair: known }: Held,
     signal: AbortSignal,
   ): Promise<Held> {
     const { authorityLifetimeMs, servingLifetimeMs } = this.#settings;
-    const { pair = NO_SECRETS } = held;
+    const pair = known ?? (await this.#calls.secrets(signal));
     const now = this.#time.now();
     switch (step.do) {
       case 'read':
-        return { ...held, pair: await this.#calls.secrets(signal) };
+        return { apiService, pair };
       case 'makeAuthority': {
         const made = await createAuthority({ now, notAfter: now + authorityLifetimeMs });
-        const { authoritySecret } = names;
-        const authority = await this.#calls.writePair(pair.authority, authoritySecret, made, signal);
-        this.#tellWrite(held, 'AuthorityMade', 'An authority for the endpoint was made', step.why);
-        return { ...held, pair: { ...pair, authority } };
+        const authority = await this.#calls.writePair(pair.authority, made, signal);
+        this.#tellWrite(apiService, 'AuthorityMade', 'An authority for the endpoint was made', step.why);
+        return { apiService, pair: { ...pair, authority } };
       }
       case 'issue': {
         const certificate = dataOf(pair.authority, 'tls.crt');
         const key = createPrivateKey(dataOf(pair.authority, 'tls.key'));
         const request = { now, notAfter: now + servingLifetimeMs, names: step.names };
         const made = await issueServing({ certificate, key }, request);
-        const { servingSecret } = names;
-        const serving = await this.#calls.writePair(pair.serving, servingSecret, made, signal, certificate);
-        this.#tellWrite(held, 'CertificateIssued', 'A certificate for the endpoint was issued', step.why);
-        return { ...held, pair: { ...pair, serving } };
+        const serving = await this.#calls.writePair(pair.serving, made, signal, certificate);
+        this.#tellWrite(
+          apiService,
+          'CertificateIssued',
+          'A certificate for the endpoint was issued',
+          step.why,
+        );
+        return { apiService, pair: { ...pair, serving } };
       }
       case 'trust': {
-        const apiService = await this.#calls.writeBundle(held.apiService, step.bundle, signal);
-        this.#tellWrite(held, 'BundleWritten', 'The caBundle of the APIService was written', step.why);
-        return { ...held, apiService };
+        const written = await this.#calls.writeBundle(apiService, step.bundle, signal);
+        this.#tellWrite(apiService, 'BundleWritten', 'The caBundle of the APIService was written', step.why);
+        return { apiService: written, pair };
       }
     }
   }
 
   #input({ apiService, pair }: Held): ServingInput {
-    const fact = apiService === undefined ? undefined : apiServiceFact(apiService);
-    const facts =
-      pair === undefined || fact === undefined
-        ? undefined
-        : secretFacts(pair.authority, pair.serving, fact.bundle);
+    const fact = apiServiceFact(apiService);
+    const facts = pair === undefined ? undefined : secretFacts(pair, fact.bundle);
     return {
       namespace: this.#options.namespace,
       apiService: fact,
       secrets: facts,
-      trustedForMs: facts === undefined ? 0 : this.#trustedForMs(facts.authority, fact?.bundle.certificates),
+      trustedForMs: facts === undefined ? 0 : this.#trustedForMs(facts.authority, fact.bundle.certificates),
       now: this.#time.now(),
       settings: this.#settings,
     };
   }
 
-  #trustedForMs(authority: AuthorityFact, bundle: readonly CertificateFact[] = []): number {
+  #trustedForMs(authority: AuthorityFact, bundle: readonly CertificateFact[]): number {
     const now = this.#options.clock.monotonic();
     const held = authority.state === 'held' ? authority.certificate.fingerprint : undefined;
     const seen = bundle.find(({ fingerprint }) => fingerprint === held)?.fingerprint;
@@ -220,15 +225,13 @@ export class ServingKeeper {
     return this.#trusted === undefined ? 0 : now - this.#trusted.since;
   }
 
-  #tellWrite({ apiService }: Held, reason: string, what: string, why: string): void {
+  #tellWrite(apiService: ApiService, reason: string, what: string, why: string): void {
     this.#logger.info(what, { why });
-    if (apiService !== undefined) {
-      this.#options.events.record(apiService, 'Normal', reason, `${what}: ${why}`);
-    }
+    this.#options.events.record(apiService, 'Normal', reason, `${what}: ${why}`);
   }
 
   #tellFailure(error: unknown): void {
-    const isOrdinary = isConflict(error) || isAlreadyExists(error) || error instanceof NotLeadingError;
+    const isOrdinary = isConflict(error) || error instanceof NotLeadingError;
     this.#say(isOrdinary ? 'debug' : 'warn', `the endpoint's certificates wait: ${errorText(error)}`);
   }
 
@@ -244,8 +247,7 @@ export class ServingKeeper {
 }
 
 /** What has to change for the APIService to be worth another look: not its status. */
-function stateOf(apiService: ApiService | undefined): string {
-  if (apiService === undefined) return '';
+function stateOf(apiService: ApiService): string {
   const { uid, labels, annotations, deletionTimestamp } = apiService.metadata;
   return JSON.stringify([uid, labels, annotations, deletionTimestamp, apiService.spec]);
 }

@@ -28,7 +28,7 @@ export const names = {
   authoritySecret: 'coder-operator-apiserver-ca',
 } as const;
 
-/** Marks Secrets that are made here. Without it a Secret is somebody else's, and is left alone. */
+/** Marks the Secrets of `config/apiserver`. Without it a Secret is somebody else's, and is left alone. */
 export const managedBy = { key: 'app.kubernetes.io/managed-by', value: 'coder-operator' } as const;
 
 /** With one of these, cert-manager writes the bundle. */
@@ -67,7 +67,8 @@ export interface Bundle {
 
 /** A Secret that holds no pair which could be used. */
 export type UnusableFact =
-  | { readonly state: 'missing' }
+  /** As `config/apiserver` brings it. */
+  | { readonly state: 'empty' }
   /** Somebody else's Secret; `why` it is taken for that. */
   | { readonly state: 'foreign'; readonly why: string }
   | { readonly state: 'broken'; readonly why: string };
@@ -99,10 +100,15 @@ export function apiServiceFact(object: ApiService): ApiServiceFact {
   };
 }
 
-/** What both Secrets hold, each `undefined` when it is not there. */
+/** The Secrets of the endpoint. */
+export interface SecretPair {
+  readonly authority: Secret;
+  readonly serving: Secret;
+}
+
+/** What both Secrets hold. */
 export function secretFacts(
-  authority: Secret | undefined,
-  serving: Secret | undefined,
+  { authority, serving }: SecretPair,
   bundle: Bundle,
 ): { readonly authority: AuthorityFact; readonly serving: ServingFact } {
   const signer = held(authority, names.authoritySecret, readAuthorityPair);
@@ -126,8 +132,7 @@ export function secretFacts(
 
 type Held = UnusableFact | { readonly state: 'held'; readonly read: ReadCertificate };
 
-function held(secret: Secret | undefined, name: string, read: typeof readServingPair): Held {
-  if (secret === undefined) return { state: 'missing' };
+function held(secret: Secret, name: string, read: typeof readServingPair): Held {
   const { labels, annotations } = secret.metadata;
   if (annotations?.[CERT_MANAGERS_SECRET] !== undefined) {
     return { state: 'foreign', why: `cert-manager keeps the Secret ${name}` };
@@ -136,20 +141,21 @@ function held(secret: Secret | undefined, name: string, read: typeof readServing
     const why = `the Secret ${name} is not this controller's (it lacks the label ${managedBy.key}: ${managedBy.value})`;
     return { state: 'foreign', why };
   }
-  const pair = read(dataOf(secret, 'tls.crt'), dataOf(secret, 'tls.key'));
+  const [certificate, key] = [dataOf(secret, 'tls.crt'), dataOf(secret, 'tls.key')];
+  if (certificate === '' && key === '') return { state: 'empty' };
+  const pair = read(certificate, key);
   if ('fault' in pair) return { state: 'broken', why: `the Secret ${name} cannot be used: ${pair.fault}` };
   return { state: 'held', read: pair };
 }
 
 /** The value of a key of a Secret as text; empty when it is not there. */
-export function dataOf(secret: Secret | undefined, key: string): string {
-  return Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('utf8');
+export function dataOf(secret: Secret, key: string): string {
+  return Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
 }
 
-/** A Secret with this pair; of one that is there, everything but the data stays. */
-export function secretOf(
-  before: Secret | undefined,
-  place: { readonly namespace: string; readonly name: string },
+/** The Secret with this pair; everything but its data stays. */
+export function withPair(
+  secret: Secret,
   pair: KeyPair,
   /** Of the authority, for clients that reach the endpoint directly. */
   authority?: string,
@@ -159,9 +165,7 @@ export function secretOf(
     'tls.key': base64(pair.key),
     ...(authority === undefined ? {} : { 'ca.crt': base64(authority) }),
   };
-  if (before !== undefined) return { ...before, data };
-  const labels = { [partOf.key]: partOf.value, [managedBy.key]: managedBy.value };
-  return { metadata: { ...place, labels }, type: 'kubernetes.io/tls', data };
+  return { ...secret, data };
 }
 
 export function base64(text: string): string {

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { Endpoint } from '../../../hack/stack/apiserver.ts';
 import { issue, issueAuthority, type KeyFiles } from '../../../hack/stack/certificates.ts';
-import { systemClock } from '../../../src/base/clock.ts';
 import { aggregated, AGGREGATED_WITHIN_MS, type Aggregated } from '../../support/aggregated.ts';
 import type { Caller, HeaderList, ListJson, StatusJson } from '../../support/aggregated-calls.ts';
 import { createWorkspace, viewPath, VIEW } from '../../support/aggregated-objects.ts';
@@ -12,6 +12,49 @@ import { settled } from '../../support/settled.ts';
 const VIEW_ROLE = 'coder-operator-aggregation-view';
 /** The endpoint remembers what it was told of rights for ten seconds; the rest is for busy machines. */
 const RIGHTS_WITHIN_MS = 15_000;
+/** Seconds, on busy machines too. */
+const HEARD_WITHIN_MS = 10_000;
+const BUNDLE = 'requestheader-client-ca-file';
+const NAMES = 'requestheader-allowed-names';
+const HEADERS = 'requestheader-username-headers';
+/** Kube-apiserver tries again at least once a minute. */
+const REMADE_WITHIN_MS = 75_000;
+
+/** Keeps kube-apiserver from writing down again whom to trust. */
+const noNewTrust = {
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: 'no-new-trust' },
+      spec: {
+        failurePolicy: 'Fail',
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: [''],
+              apiVersions: ['v1'],
+              operations: ['CREATE'],
+              resources: ['configmaps'],
+            },
+          ],
+        },
+        matchConditions: [
+          { name: 'trust', expression: "object.metadata.name == 'extension-apiserver-authentication'" },
+        ],
+        validations: [{ expression: 'false' }],
+      },
+    },
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: 'no-new-trust' },
+      spec: { policyName: 'no-new-trust', validationActions: ['Deny'] },
+    },
+  ],
+};
 
 /** Asks kube-apiserver in the name of a user. */
 function as(user: string, groups: readonly string[] = []): HeaderList {
@@ -106,46 +149,103 @@ describe('who may read the endpoint', function () {
       .find((spec) => spec?.['user'] === user);
   }
 
-  it('13. a new authority, name and header of the front proxy are taken up while it runs', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'coder-operator-front-proxy-'));
-    const files = (name: string): KeyFiles => ({
-      certificate: join(folder, `${name}.crt`),
-      key: join(folder, `${name}.key`),
-    });
-    try {
+  describe('13. whom to trust', () => {
+    const place = ['configmap', 'extension-apiserver-authentication', '-n', 'kube-system'];
+    const replica = (): Endpoint => rig.replicas[1];
+    let folder: string;
+    let another: Caller;
+    let files: (name: string) => KeyFiles;
+
+    before(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'coder-operator-front-proxy-'));
+      files = (name) => ({ certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) });
       const authority = await issueAuthority('another front proxy CA', files('ca'));
       await issue(authority, { cn: 'another-proxy' }, files('client'));
-      const another = rig.direct(rig.replicas[1], files('client'));
-      const headers = ['x-other-user', 'root', 'x-remote-group', 'system:masters'];
-      const before = await another.call(viewPath(mine), { headers });
-      expect(before.status).to.be.oneOf([401, 403]);
+    });
+    beforeEach(() => (another = rig.direct(replica(), files('client'))));
+    after(() => rmSync(folder, { recursive: true, force: true }));
 
-      const place = ['configmap', 'extension-apiserver-authentication', '-n', 'kube-system'];
+    /** What somebody else's front proxy is answered when it introduces a user in a header of this name. */
+    async function introducedBy(header: string): Promise<number> {
+      const headers = [header, 'root', 'x-remote-group', 'system:masters'];
+      return (await another.call(viewPath(mine), { headers })).status;
+    }
+
+    /** How often the replica has said so. */
+    const said = (text: string): number => readFileSync(replica().logFile, 'utf8').split(text).length - 1;
+
+    /** Does something, and waits until the replica says that it has heard of it. */
+    async function heard(text: string, act: () => Promise<unknown>): Promise<void> {
+      const before = said(text);
+      await act();
+      await settled(() => Promise.resolve(said(text) > before || undefined), text, HEARD_WITHIN_MS);
+    }
+
+    const patch = (data: Readonly<Record<string, string>>): Promise<string> =>
+      rig.kubectl(['patch', ...place, '--type=merge', '-p', JSON.stringify({ data })]);
+
+    const untilAccepted = (header: string): Promise<true> =>
+      settled(
+        async () => ((await introducedBy(header)) === 200 ? true : undefined),
+        `trust in who introduces users by ${header}`,
+        HEARD_WITHIN_MS,
+      );
+
+    /** What the ConfigMap has to say so that the other front proxy is trusted too. */
+    async function grown(): Promise<Readonly<Record<typeof BUNDLE | typeof NAMES | typeof HEADERS, string>>> {
       const { data } = JSON.parse(await rig.kubectl(['get', ...place, '-o', 'json'])) as {
         data: Record<string, string>;
       };
-      const grown = {
-        'requestheader-client-ca-file': `${data['requestheader-client-ca-file'] ?? ''}${readFileSync(files('ca').certificate, 'utf8')}`,
-        'requestheader-allowed-names': JSON.stringify(['front-proxy-client', 'another-proxy']),
-        'requestheader-username-headers': JSON.stringify(['X-Remote-User', 'X-Other-User']),
+      return {
+        [BUNDLE]: `${data[BUNDLE] ?? ''}${readFileSync(files('ca').certificate, 'utf8')}`,
+        [NAMES]: JSON.stringify(['front-proxy-client', 'another-proxy']),
+        [HEADERS]: JSON.stringify(['X-Remote-User', 'X-Other-User']),
       };
-      await rig.kubectl(['patch', ...place, '--type=merge', '-p', JSON.stringify({ data: grown })]);
-      await settled(
-        async () => ((await another.call(viewPath(mine), { headers })).status === 200 ? true : undefined),
-        'trust in the other front proxy',
-        20_000,
-      );
-      expect((await admin.call(viewPath(mine))).status, 'the first one is trusted still').to.equal(200);
-
-      // Kube-apiserver makes it again after a while; nobody is to notice in between.
-      await rig.kubectl(['delete', ...place]);
-      for (let i = 0; i < 10; i++) {
-        expect((await admin.call(viewPath(mine))).status).to.equal(200);
-        await systemClock.sleep(50);
-      }
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
     }
+
+    it('13. a new authority, name and header of the front proxy are each taken up while it runs', async () => {
+      const { pid } = replica();
+      const wanted = await grown();
+      expect(await introducedBy('x-remote-user')).to.be.oneOf([401, 403]);
+
+      await heard('took over whom to trust', () => patch({ [BUNDLE]: wanted[BUNDLE] }));
+      expect(await introducedBy('x-remote-user'), 'it has no name that is allowed').to.be.oneOf([401, 403]);
+
+      await patch({ [NAMES]: wanted[NAMES] });
+      await untilAccepted('x-remote-user');
+      expect(await introducedBy('x-other-user'), 'nobody has named that header').to.be.oneOf([401, 403]);
+
+      await patch({ [HEADERS]: wanted[HEADERS] });
+      await untilAccepted('x-other-user');
+      expect((await admin.call(viewPath(mine))).status, 'the first one is trusted still').to.equal(200);
+      expect(replica().pid).to.equal(pid);
+    });
+
+    it('13. it holds while the ConfigMap is gone, and until there is another one', async function () {
+      this.timeout(240_000);
+      await patch(await grown());
+      await untilAccepted('x-other-user');
+      await rig.kubectl(['create', '-f', '-'], JSON.stringify(noNewTrust));
+      try {
+        await settled(async () => {
+          const create = ['create', 'configmap', ...place.slice(1), '--dry-run=server'];
+          return /denied/.test((await rig.tryKubectl(create)).stderr) || undefined;
+        }, 'the policy that keeps kube-apiserver from making it again');
+        await heard('is gone; what it said still holds', () => rig.kubectl(['delete', ...place]));
+        expect((await rig.tryKubectl(['get', ...place])).stderr).to.include('NotFound');
+        expect(await introducedBy('x-other-user'), 'what only the lost one has said').to.equal(200);
+        expect((await admin.call(viewPath(mine))).status).to.equal(200);
+      } finally {
+        await rig.kubectl(['delete', '-f', '-'], JSON.stringify(noNewTrust));
+      }
+      // Kube-apiserver makes it again, of what it knows itself.
+      await settled(
+        async () => ((await introducedBy('x-other-user')) === 200 ? undefined : true),
+        'the end of trust in the other front proxy',
+        REMADE_WITHIN_MS,
+      );
+      expect((await admin.call(viewPath(mine))).status).to.equal(200);
+    });
   });
 
   it('14. rights in one namespace are rights in that one', async () => {

@@ -172,7 +172,7 @@ describe('the life of the endpoint', function () {
     for (const end of ends) {
       const { count, failures } = await end();
       expect(failures).to.deep.equal([]);
-      expect(count).to.be.above(10);
+      expect(count).to.be.above(3);
     }
   });
 

@@ -3,12 +3,18 @@ import { expect } from 'chai';
 import { parseSeries, sum } from '../../../hack/bench/prometheus.ts';
 import { controlPlanes, workspaces, type CoderControlPlane } from '../../../src/api/kinds.ts';
 import { aggregated, AGGREGATED_WITHIN_MS, type Aggregated } from '../../support/aggregated.ts';
-import { MASTERS, type Caller, type ListJson, type WatchEvent } from '../../support/aggregated-calls.ts';
+import {
+  MASTERS,
+  type Caller,
+  type ListJson,
+  type LiveWatch,
+  type ViewJson,
+  type WatchEvent,
+} from '../../support/aggregated-calls.ts';
 import { condition, createWorkspace, label, viewPath } from '../../support/aggregated-objects.ts';
 import { settled } from '../../support/settled.ts';
 
-const TABLE =
-  'application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json';
+const K9S_TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io, application/json';
 
 describe('reading the endpoint through kube-apiserver', function () {
   this.timeout(60_000);
@@ -88,36 +94,94 @@ describe('reading the endpoint through kube-apiserver', function () {
     expect(said(watch.events)).to.deep.equal([`ADDED ${name}`, `MODIFIED ${name}`, `DELETED ${name}`]);
   });
 
-  it('57. a table with whole objects is what k9s wants', async () => {
-    const table = await admin.json<{
-      kind: string;
-      columnDefinitions: readonly { name: string; format: string }[];
-      rows: readonly {
-        cells: readonly unknown[];
-        object: { kind: string; metadata: { namespace: string } };
-      }[];
-    }>(`${viewPath()}?includeObject=Object&resourceVersion=0`, ['accept', TABLE]);
-    expect(table.kind).to.equal('Table');
-    expect(table.columnDefinitions[0]).to.include({ name: 'Name', format: 'name' });
-    const rows = table.rows.filter(({ object }) => object.metadata.namespace === namespace);
-    expect(rows.map(({ cells }) => cells[0])).to.deep.equal(names);
-    for (const { cells, object } of rows) {
-      expect(object.kind).to.equal('CoderWorkspace');
-      expect(cells).to.have.length(table.columnDefinitions.length);
+  describe('57. tools for people', () => {
+    interface TableJson {
+      readonly kind: string;
+      readonly columnDefinitions: readonly { readonly name: string; readonly format: string }[];
+      readonly rows: readonly { readonly cells: readonly unknown[]; readonly object: ViewJson }[];
     }
-  });
 
-  it('57. a list without conditions and a watch over a WebSocket are what Headlamp wants', async () => {
-    const list = await admin.json<ListJson>(viewPath(namespace));
-    for (const item of list.items) {
-      expect(item).to.include({ kind: 'CoderWorkspace', apiVersion: 'aggregation.coder.com/v1alpha1' });
+    /** What k9s asks for; it takes every answer for a table. */
+    const table = async (path: string): Promise<TableJson> => {
+      const read = await admin.json<TableJson>(`${path}?includeObject=Object`, ['accept', K9S_TABLE]);
+      expect(read.kind).to.equal('Table');
+      expect(read.columnDefinitions[0]).to.include({ name: 'Name', format: 'name' });
+      for (const { cells, object } of read.rows) {
+        expect(cells).to.have.length(read.columnDefinitions.length);
+        expect(cells[0]).to.equal(object.metadata.name);
+      }
+      return read;
+    };
+
+    it('57. k9s loads tables of all, of a namespace and of one, with the whole objects', async () => {
+      const { items } = await admin.json<ListJson>(viewPath(namespace));
+      expect(items.map(({ metadata }) => metadata.name)).to.deep.equal(names);
+      const all = (await table(viewPath())).rows.map(({ object }) => object);
+      expect(all.filter(({ metadata }) => metadata.namespace === namespace)).to.deep.equal(items);
+      const { rows } = await table(viewPath(namespace));
+      expect(rows.map(({ object }) => object)).to.deep.equal(items);
+      const one = await table(viewPath(namespace, names[1]));
+      expect(one.rows.map(({ object }) => object)).to.deep.equal([items[1]]);
+    });
+
+    it('57. k9s sees a change when it loads its table again', async () => {
+      const changed = await label(rig.kube, namespace, names[2] ?? '', { k9s: 'yes' });
+      const { rows } = await settled(async () => {
+        const read = await table(viewPath(namespace));
+        const isNew = read.rows[2]?.object.metadata.resourceVersion === changed.metadata.resourceVersion;
+        return isNew ? read : undefined;
+      }, 'the change in the table');
+      expect(rows[2]?.object.metadata.labels).to.include({ k9s: 'yes' });
+    });
+
+    /** A list and a watch from its version, as a user interface keeps what it shows. */
+    async function followed(
+      open: (query: string) => Promise<LiveWatch>,
+      prefix: string,
+    ): Promise<{ readonly shown: ReadonlyMap<string, ViewJson>; readonly seen: readonly string[] }> {
+      const list = await admin.json<ListJson>(viewPath(namespace));
+      const shown = new Map(list.items.map((item) => [item.metadata.name, item]));
+      const watch = await open(`watch=1&resourceVersion=${list.metadata.resourceVersion}`);
+      const [stays, goes] = [`coder.${prefix}.stays`, `coder.${prefix}.goes`];
+      await createWorkspace(rig.kube, namespace, stays);
+      await createWorkspace(rig.kube, namespace, goes);
+      await label(rig.kube, namespace, stays, { by: prefix });
+      await rig.kube.delete(workspaces, namespace, goes);
+      await watch.until(({ type }) => type === 'DELETED', 'the end of an object');
+      for (const { type, object } of watch.events) {
+        if (type === 'DELETED') shown.delete(object.metadata.name);
+        else shown.set(object.metadata.name, object);
+      }
+      const now = await admin.json<ListJson>(viewPath(namespace));
+      expect([...shown.values()]).to.have.deep.members([...now.items]);
+      expect(shown.get(stays)?.metadata.labels).to.deep.equal({ by: prefix });
+      watch.close();
+      await rig.kube.delete(workspaces, namespace, stays);
+      return { shown, seen: said(watch.events).map((text) => text.replace(`coder.${prefix}.`, '')) };
     }
-    const { watch, protocol } = await admin.webSocket(
-      `${viewPath(namespace)}?watch=1&resourceVersion=${list.metadata.resourceVersion}`,
-      ['base64.binary.k8s.io'],
-    );
-    expect(protocol).to.equal('base64.binary.k8s.io');
-    watch.close();
+    const happened = ['ADDED stays', 'ADDED goes', 'MODIFIED stays', 'DELETED goes'];
+
+    it('57. Headlamp lists, and follows through a WebSocket', async () => {
+      const { seen, shown } = await followed(async (query) => {
+        const protocols = ['base64.binary.k8s.io'];
+        const { watch, protocol } = await admin.webSocket(`${viewPath(namespace)}?${query}`, protocols);
+        expect(protocol).to.equal('base64.binary.k8s.io');
+        return watch;
+      }, 'headlamp');
+      expect(seen).to.deep.equal(happened);
+      // It takes objects of a list for complete, also where a list of another server would leave this to the list.
+      for (const item of shown.values()) {
+        expect(item).to.include({ kind: 'CoderWorkspace', apiVersion: 'aggregation.coder.com/v1alpha1' });
+      }
+    });
+
+    it('57. Lens lists, and follows through a stream with bookmarks', async () => {
+      const { seen } = await followed(
+        (query) => admin.watch(`${viewPath(namespace)}?${query}&allowWatchBookmarks=true&timeoutSeconds=600`),
+        'lens',
+      );
+      expect(seen).to.deep.equal(happened);
+    });
   });
 
   it('51. watches that end leave nothing behind', async () => {

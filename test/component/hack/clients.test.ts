@@ -1,6 +1,10 @@
 import { expect } from 'chai';
 import { Client, runClient } from '../../../hack/stack/clients.ts';
 import { StackError } from '../../../hack/stack/errors.ts';
+import { Guardian } from '../../../hack/stack/guardian.ts';
+import { buildPrograms } from '../../../hack/stack/programs.ts';
+import { terminalProgress } from '../../../hack/stack/progress.ts';
+import { runTool, toolEnvironment } from '../../../hack/stack/tools.ts';
 
 /** Says what it reads, and ends with its input; `fail` makes it end with 1. */
 const ECHO = `
@@ -54,4 +58,37 @@ describe('clients of the tests', function () {
     const error = await caught(runClient({ ...options, program: '/nowhere/clients' }));
     expect(error).to.be.instanceOf(StackError);
   });
+});
+
+describe('hack/tools/clients', () => {
+  let program: string;
+
+  before(async function () {
+    // First start, when it has to be built.
+    this.timeout(900_000);
+    const guardian = new Guardian();
+    ({ clients: program } = await buildPrograms(['clients'], { progress: terminalProgress(), guardian }));
+    guardian.close();
+  });
+
+  const scope = ['--kubeconfig', '/nowhere', '--resource', 'g/v1/things'];
+  for (const [command, args, missing] of [
+    ['informer', [], 'resource'],
+    ['informer', ['--resource', 'g/v1/things'], 'kubeconfig'],
+    ['retrywatch', scope, 'from'],
+    ['metadata', ['--kubeconfig', '/nowhere'], 'resource'],
+    ['mapper', ['--kubeconfig', '/nowhere'], 'name'],
+    ['openapi', ['--kubeconfig', '/nowhere'], 'group'],
+    ['gnostic', [], 'group'],
+    ['reads', ['--kubeconfig', '/nowhere'], 'path'],
+    ['watchers', ['--kubeconfig', '/nowhere', '--path', '/a'], 'change'],
+    ['hold', ['--kubeconfig', '/nowhere'], 'path'],
+    ['load', ['--kubeconfig', '/nowhere'], 'path'],
+    ['load', ['--path', '/a', '--probe', 'https://b', '--probe-server-name', 'b'], 'probe-ca'],
+  ] as const) {
+    it(`${command} ${args.join(' ')} says that --${missing} is missing`, async () => {
+      const answer = await runTool(program, [command, ...args], { env: toolEnvironment() });
+      expect(answer).to.deep.include({ code: 2, stderr: `--${missing} is required\n` });
+    });
+  }
 });

@@ -9,7 +9,7 @@ import { CertificateFiles, type ServingPair } from '../../../src/apiserver/certi
 import { createAuthority, issueServing, type KeyPair } from '../../../src/controller/serving/authority.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { handshakeWith, listening } from '../../support/handshake.ts';
-import { LinesLogger } from '../../support/serving-kube.ts';
+import { LogBook } from '../../support/log-book.ts';
 
 const HOUR = 3_600_000;
 const EVERY = 5_000;
@@ -23,7 +23,7 @@ describe('CertificateFiles', () => {
   let root: string;
   let folder: string;
   let clock: FakeClock;
-  let logger: LinesLogger;
+  let logger: LogBook;
   let files: CertificateFiles;
   let taken: ServingPair[];
   let stop: AbortController;
@@ -46,7 +46,7 @@ describe('CertificateFiles', () => {
     root = mkdtempSync(join(tmpdir(), 'certificates-'));
     folder = join(root, 'mounted');
     clock = new FakeClock(new Date(now));
-    logger = new LinesLogger();
+    logger = new LogBook();
     files = new CertificateFiles({ folder, clock, logger });
     taken = [];
     swaps = 0;
@@ -108,7 +108,6 @@ describe('CertificateFiles', () => {
       notBefore: Date.parse(new X509Certificate(first.certificate).validFrom),
       notAfter: Date.parse(new X509Certificate(first.certificate).validTo),
     });
-    expect(await files.ready).to.equal(files.current());
     expect(taken).to.have.lengthOf(1);
   });
 
@@ -117,11 +116,11 @@ describe('CertificateFiles', () => {
     await look();
     await look();
     expect(files.current()).to.equal(undefined);
-    expect(logger.lines).to.have.lengthOf(1);
-    expect(logger.lines[0]).to.match(/^warn the file tls.crt .* cannot be read \(ENOENT\): waiting for one/);
+    expect(logger.texts).to.have.lengthOf(1);
+    expect(logger.texts[0]).to.match(/^warn the file tls.crt .* cannot be read \(ENOENT\): waiting for one/);
     swap(first);
     await look();
-    expect(await files.ready).to.equal(files.current());
+    expect(files.current()?.cert).to.equal(first.certificate);
     expect(serials()).to.deep.equal([serialOf(first)]);
   });
 
@@ -248,7 +247,7 @@ describe('CertificateFiles', () => {
     write(second.certificate, first.key);
     await look();
     await look();
-    const said = logger.lines.join('\n');
+    const said = logger.texts.join('\n');
     for (const line of first.key.split('\n').slice(1, 3)) expect(said).to.not.contain(line);
   });
 

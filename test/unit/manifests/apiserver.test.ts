@@ -10,6 +10,7 @@ import {
   apiServiceFact,
   apiServices,
   names,
+  secretFacts,
   type ApiService,
 } from '../../../src/controller/serving/objects.ts';
 import { apiVersionOf } from '../../../src/kube/objects.ts';
@@ -126,8 +127,9 @@ describe('config/apiserver', () => {
       {
         apiGroups: ['coder.com'],
         resources: ['codercontrolplanes', 'codertemplates', 'coderworkspaces'],
-        verbs: ['get', 'list', 'watch'],
+        verbs: ['list', 'watch'],
       },
+      { apiGroups: ['coder.com'], resources: ['codertemplates', 'coderworkspaces'], verbs: ['get'] },
     ]);
     const foreign = objects
       .filter(({ subjects }) => subjects?.some(({ name }) => name === 'coder-operator-apiserver'))
@@ -142,7 +144,6 @@ describe('config/apiserver', () => {
   it('lets the controller at two Secrets and one APIService, and nothing else', () => {
     const rules = rulesOf('coder-operator-controller', objects);
     expect(rules).to.deep.equal([
-      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       {
         apiGroups: [''],
         resources: ['secrets'],
@@ -156,8 +157,24 @@ describe('config/apiserver', () => {
         verbs: ['get', 'patch'],
       },
     ]);
-    // Creation in all namespaces would be another matter.
+    // Of all namespaces they would be other Secrets.
     expect(one(objects, 'Role', 'coder-operator-certificates').metadata.namespace).to.equal('coder-operator');
+  });
+
+  it('brings both Secrets with nothing in them that applying it again would take back', () => {
+    const [authority, serving, ...more] = manifests('apiserver', 'certificates-secrets.yaml');
+    expect(more).to.deep.equal([]);
+    expect([authority?.metadata.name, serving?.metadata.name]).to.deep.equal([
+      names.authoritySecret,
+      names.servingSecret,
+    ]);
+    for (const secret of [authority, serving]) {
+      expect(secret).to.have.all.keys('apiVersion', 'kind', 'metadata');
+      expect(secret?.metadata).to.include({ namespace: 'coder-operator' });
+    }
+    const pair = { authority: authority!, serving: serving! };
+    const facts = secretFacts(pair, apiServiceFact(apiService).bundle);
+    expect(facts).to.deep.equal({ authority: { state: 'empty' }, serving: { state: 'empty' } });
   });
 
   for (const [folder, group] of [
@@ -181,11 +198,10 @@ describe('config/apiserver', () => {
 describe('config/cert-manager', () => {
   const objects = manifests('cert-manager');
 
-  it('takes away every right that the controller would need', () => {
-    const given = manifests('apiserver', 'certificates-role.yaml').map(({ kind, metadata }) => ({
-      kind,
-      name: metadata.name,
-    }));
+  it('takes away every right and every Secret that the controller would need', () => {
+    const given = ['certificates-role.yaml', 'certificates-secrets.yaml']
+      .flatMap((file) => manifests('apiserver', file))
+      .map(({ kind, metadata }) => ({ kind, name: metadata.name }));
     const taken = (kustomization('cert-manager').patches ?? [])
       .map(({ patch }) => parse(patch) as Manifest & { readonly $patch?: string })
       .filter(({ $patch }) => $patch === 'delete')

@@ -15,6 +15,7 @@ import type { UserInfo } from '../../../../src/apiserver/http/types.ts';
 import { StatusError } from '../../../../src/apiserver/http/status.ts';
 import { certify, certifyCA, NOW, trustData, type Issued } from '../../../support/auth-pki.ts';
 import { FakeClock } from '../../../support/clock.ts';
+import { LogBook } from '../../../support/log-book.ts';
 
 const trust: FrontProxyTrust = {
   certificates: [],
@@ -169,6 +170,7 @@ describe('FrontProxy', () => {
   let clock: FakeClock;
   let current: Trust;
   let isRead: boolean;
+  let logger: LogBook;
   let proxy: FrontProxy;
 
   const asAnn = headerPairs(['X-Remote-User', 'ann']);
@@ -187,6 +189,7 @@ describe('FrontProxy', () => {
     clock = new FakeClock(new Date(NOW));
     current = parseTrust(trustData([ca]));
     isRead = true;
+    logger = new LogBook();
     proxy = new FrontProxy({
       trust: {
         get current() {
@@ -197,6 +200,7 @@ describe('FrontProxy', () => {
         },
       },
       clock,
+      logger,
       metrics: silentAuthMetrics,
     });
   });
@@ -299,10 +303,48 @@ describe('FrontProxy', () => {
     expect(verified).to.equal(2);
   });
 
+  describe('says in the log why a client is not taken for the proxy that it would be', () => {
+    const said = (): readonly unknown[] =>
+      logger.texts.map(
+        (line) => /^warn .* not trusted as the front proxy {"reason":"(.*)"}$/.exec(line)?.[1],
+      );
+
+    it('once a minute, for the CA of the proxy apart from all others', async () => {
+      const other = await certify({ subject: 'CN=front-proxy-client', issuer: await certifyCA('CN=other') });
+      const misnamed = await certify({ subject: 'CN=ann', issuer: ca });
+      for (let i = 0; i < 100; i++) {
+        asked(other);
+        expect(() => asked(misnamed)).to.throw(CredentialsError);
+      }
+      expect(said()).to.deep.equal(['another CA signed it', 'its name is not allowed']);
+      await clock.advance(59_999);
+      asked(other);
+      expect(logger.texts).to.have.length(2);
+      await clock.advance(1);
+      asked(other);
+      expect(said().slice(2)).to.deep.equal(['another CA signed it']);
+    });
+
+    it('without a word of its headers or its certificate', async () => {
+      const short = await certify({ subject: 'CN=front-proxy-client', issuer: ca, notAfter: NOW + 5000 });
+      await clock.advance(5001);
+      expect(() => asked(short)).to.throw(CredentialsError);
+      expect(said()).to.deep.equal(['the certificate has expired']);
+      expect(logger.texts.join()).to.not.match(/ann|X-Remote|front-proxy-client/i);
+    });
+
+    it('and nothing of a client that does not say who asks, or of a trusted one', async () => {
+      const other = await certify({ subject: 'CN=ann', issuer: await certifyCA('CN=people-ca') });
+      expect(proxy.authenticate([other.der], headerPairs(['Accept', '*/*']))).to.be.undefined;
+      asked(client);
+      expect(logger.texts).to.deep.equal([]);
+    });
+  });
+
   it('tells how long the certificate still holds', () => {
     const told: number[] = [];
     const metrics = { ...silentAuthMetrics, clientCertificateExpires: (s: number) => void told.push(s) };
-    const measured = new FrontProxy({ trust: { current, isRead: true }, clock, metrics });
+    const measured = new FrontProxy({ trust: { current, isRead: true }, clock, logger, metrics });
     measured.authenticate([client.der], asAnn);
     expect(told).to.deep.equal([3600]);
   });

@@ -24,6 +24,14 @@ describe('Reviews', () => {
     new Promise((answer, fail) => asked.push({ deadlineMs, at: clock.monotonic(), answer, fail }));
   const answer = (key: string, signal = forever, keep = true): Promise<string> =>
     reviews.answer(key, ask, { signal, keep });
+  /** The code that a question of somebody is refused with; undefined when it was asked. */
+  const refusal = async (key: string, asker: string): Promise<number | undefined> => {
+    const before = asked.length;
+    const waiting = reviews.answer(key, ask, { signal: forever, asker }).catch((error: unknown) => error);
+    if (asked.length > before) return undefined;
+    const error = await waiting;
+    return error instanceof StatusError ? error.httpCode : undefined;
+  };
 
   beforeEach(() => {
     clock = new FakeClock();
@@ -164,5 +172,43 @@ describe('Reviews', () => {
     const later = answer('d');
     asked[3]!.answer('3');
     expect(await later).to.equal('3');
+  });
+
+  describe('shares its places among those who ask', () => {
+    beforeEach(() => {
+      reviews = new Reviews({ clock, ttlMs: 10_000, maxEntries: 100, maxInFlight: 12, random: () => 0 });
+    });
+
+    /** Asks until it is refused; answers how many were asked. */
+    async function flood(asker: string): Promise<number> {
+      for (let i = 0; i < 100; i++) {
+        const code = await refusal(`${asker} ${i}`, asker);
+        if (code === undefined) continue;
+        expect(code).to.equal(429);
+        return i;
+      }
+      throw new Error('nothing was refused');
+    }
+
+    it('half of them for one alone, so that others find some', async () => {
+      expect(await flood('anonymous')).to.equal(6);
+      expect(await refusal('ann', 'ann')).to.equal(undefined);
+      expect(await refusal('bob', 'bob')).to.equal(undefined);
+    });
+
+    it('less for each of several, and one for who is new', async () => {
+      expect([await flood('a'), await flood('b'), await flood('c')]).to.deep.equal([6, 3, 2]);
+      expect(await refusal('d', 'd')).to.equal(undefined);
+    });
+
+    it('and gives them back with the answers, good or bad', async () => {
+      await flood('a');
+      for (const { answer: give } of asked.slice(0, 3)) give('yes');
+      for (const { fail } of asked.slice(3)) fail(lasting);
+      await settle();
+      expect(await refusal('again', 'a')).to.equal(undefined);
+      await settle();
+      expect(await flood('a')).to.equal(3 + 5);
+    });
   });
 });

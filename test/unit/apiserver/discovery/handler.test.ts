@@ -34,7 +34,6 @@ function requestOf(target: string, { method = 'GET', accept, ifNoneMatch }: Aske
       name: '',
     },
     query: new URLSearchParams(search),
-    user: { name: 'ann', groups: [], extra: {} },
     accept,
     ifNoneMatch,
     userAgent: undefined,

@@ -62,7 +62,6 @@ describe('ApiServer: the way of a request', () => {
     });
     expect(seen).to.deep.include({
       method: 'GET',
-      user: { name: 'ann', groups: ['team'], extra: {} },
       accept: 'application/json;as=Table',
       ifNoneMatch: '"1"',
       userAgent: 'kubectl/v1.36',
@@ -422,6 +421,18 @@ describe('ApiServer: the way of a request', () => {
         code: 200,
       });
       expect(JSON.stringify(api.log.lines)).to.not.contain('secret');
+    });
+
+    it('does not warn of a probe that is told what it asks for', async () => {
+      const api = await startTestApi({ checks: [{ name: 'synced', isReady: () => false }] });
+      for (const path of ['/readyz', '/readyz/synced']) {
+        expect((await ask(api, path)).status).to.equal(500);
+      }
+      await eventually(() => api.log.lines.length === 2);
+      expect(api.log.lines.map(({ level, fields }) => [level, fields['code']])).to.deep.equal([
+        ['debug', 500],
+        ['debug', 500],
+      ]);
     });
 
     it('warns of answers from 500 on', async () => {

@@ -20,7 +20,10 @@ const KIB = 1024;
 const GZIP = { 'accept-encoding': 'gzip' };
 
 /** JSON of about so many bytes, in pieces that have nothing to do with those that are written. */
-function jsonOf(bytes: number, pieceBytes = 10_000): Body & { readonly whole: Buffer } {
+function jsonOf(
+  bytes: number,
+  pieceBytes = 10_000,
+): Body & { readonly bytes: number; readonly whole: Buffer } {
   const items = Array.from({ length: Math.ceil(bytes / 100) }, (_, i) => ({ i, text: 'x'.repeat(75) }));
   const whole = Buffer.from(JSON.stringify(items));
   const pieces = function* (): Generator<Uint8Array> {
@@ -119,6 +122,86 @@ describe('ApiServer: whole answers', () => {
     expect((await ask(oneApi, '/apis')).body.equals(whole)).to.equal(true);
     const smallApi = await serve({ body: small });
     expect((await ask(smallApi, '/apis')).body.equals(small.whole)).to.equal(true);
+  });
+
+  describe('whose length only their making tells', () => {
+    const unsized = (body: Body): Body => ({ bytes: undefined, pieces: body.pieces });
+
+    it('are made whole when they are small, and have their length', async () => {
+      for (const bytes of [0, 1, 100 * KIB]) {
+        const body = jsonOf(bytes);
+        const api = await serve({ body: unsized(body) });
+        for (const headers of [{}, GZIP]) {
+          const { headers: received, body: all } = await ask(api, '/apis', { headers });
+          expect(received['content-length']).to.equal(String(body.bytes));
+          expect(received).to.not.have.any.keys('transfer-encoding', 'content-encoding');
+          expect(all.equals(body.whole)).to.equal(true);
+        }
+        const head = await ask(api, '/apis', { method: 'HEAD' });
+        expect([head.headers['content-length'], head.body.length]).to.deep.equal([String(body.bytes), 0]);
+      }
+    });
+
+    it('come in chunks when they are large, over one kept connection', async () => {
+      const agent = keepingAgent(1);
+      const body = jsonOf(3000 * KIB);
+      const api = await serve({ body: unsized(body) });
+      for (let i = 0; i < 2; i++) {
+        const { headers, body: received } = await ask(api, '/apis', { agent });
+        expect(headers).to.include({ 'transfer-encoding': 'chunked', vary: 'Accept-Encoding' });
+        expect(headers).to.not.have.property('content-length');
+        expect(received.equals(body.whole)).to.equal(true);
+      }
+      const head = await ask(api, '/apis', { method: 'HEAD', agent });
+      expect(head.headers).to.not.have.property('content-length');
+      expect((await ask(api, '/livez', { agent })).text).to.equal('ok');
+    });
+
+    it('come to a client of HTTP/1.0, which has no chunks, up to the end of the connection', async () => {
+      const body = jsonOf(300 * KIB);
+      const client = await connectRaw(await serve({ body: unsized(body) }));
+      client.socket.write('GET /apis HTTP/1.0\r\nHost: x\r\n\r\n');
+      const received = await client.closed();
+      expect(received.toLowerCase()).to.not.contain('chunked');
+      expect(received.endsWith(`\r\n\r\n${body.whole.toString()}`)).to.equal(true);
+    });
+
+    it('29. are compressed when asked for, and indented for people', async () => {
+      const body = jsonOf(1000 * KIB);
+      const api = await serve({ body: unsized(body) });
+      const packed = await ask(api, '/apis', { headers: GZIP });
+      expect(packed.headers).to.include({ 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
+      expect(gunzipSync(packed.body).equals(body.whole)).to.equal(true);
+      const indented = JSON.stringify(JSON.parse(body.whole.toString()), null, 2);
+      expect((await ask(api, '/apis?pretty=1')).text).to.equal(indented);
+    });
+
+    it('6. are made no faster than they are read', async () => {
+      let made = 0;
+      const endless: Body = {
+        bytes: undefined,
+        pieces: (function* () {
+          for (;;) {
+            made += 64 * KIB;
+            yield randomBytes(64 * KIB);
+          }
+        })(),
+      };
+      const api = await serve(() => ({ code: 200, body: endless }));
+      for (const headers of ['', 'Accept-Encoding: gzip\r\n']) {
+        const client = await connectRaw(api);
+        client.socket.pause();
+        const before = made;
+        client.socket.write(`GET /long HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
+        await eventually(() => made > before);
+        for (let last = -1; last !== made;) {
+          last = made;
+          for (let i = 0; i < 20; i++) expect((await ask(api, '/livez')).status).to.equal(200);
+        }
+        expect(made - before).to.be.below(20_000 * KIB);
+        client.socket.destroy();
+      }
+    });
   });
 
   describe('compression', () => {
@@ -295,7 +378,7 @@ describe('ApiServer: whole answers', () => {
         },
       };
       const agent = keepingAgent(1);
-      for (const bytes of [10, 1000 * KIB]) {
+      for (const bytes of [10, 1000 * KIB, undefined]) {
         const api = await serve({ headers: { etag: '"1"' }, body: { bytes, pieces } });
         for (const headers of [{}, GZIP]) {
           const { status, headers: received, json } = await ask(api, '/apis', { agent, headers });
@@ -308,18 +391,20 @@ describe('ApiServer: whole answers', () => {
 
     it('62. of a body in the middle break the connection, and nothing else', async () => {
       const good = jsonOf(1000 * KIB);
-      const bad: Body = {
-        bytes: good.bytes,
-        pieces: (function* () {
-          yield good.whole.subarray(0, 600 * KIB);
-          throw new Error('a fault in the making');
-        })(),
-      };
-      const api = await serve({ body: bad });
-      expect(await ask(api, '/apis').catch((error: unknown) => error)).to.be.instanceOf(Error);
-      expect((await ask(api, '/livez')).text).to.equal('ok');
-      await eventually(async () => (await api.metrics.aborts.get()).values[0]?.value === 1);
-      expect(api.log.lines.filter(({ level }) => level === 'error')).to.have.lengthOf(1);
+      for (const bytes of [good.bytes, undefined]) {
+        const bad: Body = {
+          bytes,
+          pieces: (function* () {
+            yield good.whole.subarray(0, 600 * KIB);
+            throw new Error('a fault in the making');
+          })(),
+        };
+        const api = await serve({ body: bad });
+        expect(await ask(api, '/apis').catch((error: unknown) => error)).to.be.instanceOf(Error);
+        expect((await ask(api, '/livez')).text).to.equal('ok');
+        await eventually(async () => (await api.metrics.aborts.get()).values[0]?.value === 1);
+        expect(api.log.lines.filter(({ level }) => level === 'error')).to.have.lengthOf(1);
+      }
     });
 
     it('62. of a body that is shorter or longer than it said break the connection', async () => {

@@ -2,7 +2,6 @@ import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { chunkFrame, Frames } from '../../../../src/apiserver/http/frames.ts';
 import { InFlight } from '../../../../src/apiserver/http/inflight.ts';
-import { Outbox } from '../../../../src/apiserver/http/outbox.ts';
 import { Pacer } from '../../../../src/apiserver/http/pacer.ts';
 import { PIECE_BYTES } from '../../../../src/apiserver/http/pieces.ts';
 import { pump } from '../../../../src/apiserver/http/pump.ts';
@@ -106,69 +105,10 @@ describe('pump', () => {
 
 /** A stream that keeps what is written to it at once. */
 class Kept extends Writable {
-  readonly writes: string[][] = [];
-  readonly #onWrite: () => void;
-
-  constructor(onWrite: () => void = () => undefined) {
-    super();
-    this.#onWrite = onWrite;
-  }
-
-  override _write(chunk: Buffer, _encoding: unknown, done: () => void): void {
-    this.writes.push([chunk.toString()]);
-    this.#onWrite();
-    done();
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
-    this.writes.push(chunks.map(({ chunk }) => chunk.toString()));
-    this.#onWrite();
+  override _write(_chunk: Buffer, _encoding: unknown, done: () => void): void {
     done();
   }
 }
-
-describe('Outbox', () => {
-  it('writes what came in one turn in one go for each stream', async () => {
-    const outbox = new Outbox(new WorkingClock());
-    const [one, other] = [new Kept(), new Kept()];
-    for (const text of ['a', 'b']) for (const stream of [one, other]) outbox.write(stream, Buffer.from(text));
-    outbox.write(other, Buffer.from('c'));
-    expect(one.writes).to.deep.equal([]);
-    await turn();
-    expect(one.writes).to.deep.equal([['a', 'b']]);
-    expect(other.writes).to.deep.equal([['a', 'b', 'c']]);
-    outbox.write(one, Buffer.from('d'));
-    await turn();
-    expect(one.writes).to.deep.equal([['a', 'b'], ['d']]);
-  });
-
-  it('lets the loop turn between very many streams', async () => {
-    const clock = new WorkingClock();
-    const outbox = new Outbox(clock);
-    const streams = Array.from({ length: 100 }, () => new Kept(() => (clock.now += 1)));
-    const written = (): number => streams.filter(({ writes }) => writes.length > 0).length;
-    for (const stream of streams) outbox.write(stream, Buffer.from('a'));
-    await Promise.resolve();
-    await new Promise((resolve) => process.nextTick(resolve));
-    expect(written()).to.equal(16);
-    outbox.write(streams[0]!, Buffer.from('b'));
-    outbox.write(streams[99]!, Buffer.from('b'));
-    for (let i = 0; i < 10; i++) await turn();
-    expect(written()).to.equal(100);
-    expect(streams[0]?.writes).to.deep.equal([['a'], ['b']]);
-    expect(streams[99]?.writes).to.deep.equal([['a', 'b']]);
-  });
-
-  it('loses nothing of a stream that ends meanwhile', async () => {
-    const outbox = new Outbox(new WorkingClock());
-    const stream = new Kept();
-    outbox.write(stream, Buffer.from('a'));
-    stream.end('b');
-    await turn();
-    expect(stream.writes.flat().join('')).to.equal('ab');
-    expect(stream.writableFinished).to.equal(true);
-  });
-});
 
 describe('Frames', () => {
   it('are made once for each event, also when several events alternate', () => {

@@ -202,6 +202,53 @@ describe('ApiServer: watches', () => {
       expect(dechunked(await slow.client.closed()).isEnded).to.equal(false);
     });
 
+    it('48. is cut off when it is too many events behind, however small they are', async () => {
+      const { client, sink } = await open(await start());
+      client.socket.pause();
+      const small = event('');
+      let sent = 0;
+      for (; !sink.signal.aborted; sent++) {
+        sink.send(small);
+        if (sent % 1_000 === 0) await new Promise(setImmediate);
+        expect(sent).to.be.below(1_000_000);
+      }
+      expect(sent).to.be.above(16_000);
+      client.socket.resume();
+      expect(dechunked(await client.closed()).isEnded).to.equal(false);
+    });
+
+    it('48. shares what it waits for with the others: 50 of them hold little more than one', async () => {
+      const api = await start();
+      const opened = await Promise.all(Array.from({ length: 50 }, () => open(api)));
+      for (const { client } of opened) client.socket.pause();
+      const before = process.memoryUsage().rss;
+      for (let i = 0; i < 5_000; i++) {
+        const one = event('x'.repeat(2_000));
+        for (const { sink } of opened) sink.send(one);
+      }
+      for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+      const grown = process.memoryUsage().rss - before;
+      expect(opened.reduce((bytes, { sink }) => bytes + sink.unsent, 0)).to.be.above(200 * MIB);
+      expect(grown).to.be.below(250 * MIB);
+    });
+
+    it('48. gets all of it when it goes on to read', async () => {
+      const { client, sink } = await open(await start());
+      client.socket.pause();
+      const events = Array.from({ length: 5_000 }, (_, i) => event(`${i} ${'x'.repeat(1_000)}`));
+      for (const [i, one] of events.entries()) {
+        sink.send(one);
+        if (i % 500 === 0) await new Promise(setImmediate);
+      }
+      expect(sink.unsent).to.be.above(MIB);
+      client.socket.resume();
+      await eventually(() => sink.unsent === 0);
+      sink.end();
+      const { body, isEnded } = dechunked(await client.closed());
+      expect([body.length, isEnded]).to.deep.equal([Buffer.concat(events).byteLength, true]);
+      expect(body).to.equal(Buffer.concat(events).toString());
+    });
+
     it('48. lets others have their events within 100 ms', async () => {
       const api = await start({ limits: { maxUnsentBytes: 64 * MIB } });
       const slow = await open(api);
@@ -293,15 +340,11 @@ describe('ApiServer: watches', () => {
     });
   });
 
-  it('answers HEAD with the headers, and starts it with a sink that has ended', async () => {
+  it('answers HEAD with the headers, and does not begin it', async () => {
     const api = await start();
-    const next = watch.next();
+    const before = watch.sinks.length;
     const { status, body } = await ask(api, `${WORKSPACES}?watch=1`, { method: 'HEAD' });
-    expect([status, body.length]).to.deep.equal([200, 0]);
-    const sink = await next;
-    expect(sink.signal.aborted).to.equal(true);
-    sink.send(event('a'));
-    await sink.drained();
+    expect([status, body.length, watch.sinks.length]).to.deep.equal([200, 0, before]);
   });
 
   it('is refused to HTTP/1.0, which has no chunks', async () => {

@@ -160,11 +160,18 @@ describe('ApiServer: watches by WebSocket', () => {
   });
 
   it('authenticates and authorizes like every other request', async () => {
+    let who: string | undefined;
     let seen: ApiRequest | undefined;
     const api = await startTestApi({
       authenticator: {
         authenticate: (_connection, rawHeaders) =>
           Promise.resolve({ name: rawHeaders.join(), groups: [], extra: {} }),
+      },
+      authorizer: {
+        authorize({ name }) {
+          who = name;
+          return Promise.resolve();
+        },
       },
       resources(request) {
         seen = request;
@@ -178,7 +185,7 @@ describe('ApiServer: watches by WebSocket', () => {
       kind: 'Status',
       reason: 'NotFound',
     });
-    expect(seen?.user.name).to.contain('X-Mine,7');
+    expect(who).to.contain('X-Mine,7');
     expect(seen?.info.verb).to.equal('watch');
   });
 
@@ -203,6 +210,24 @@ describe('ApiServer: watches by WebSocket', () => {
       await new Promise(setImmediate);
     }
     expect((await api.metrics.terminatedWatchers.get()).values[0]?.value).to.equal(1);
+  });
+
+  it('sends what waits before it ends with a protocol error', async () => {
+    const api = await start();
+    const next = watch.next();
+    const client = await raw(api, `${WATCH}${HANDSHAKE}\r\n`);
+    const sink = await next;
+    client.socket.pause();
+    while (sink.unsent < 3 * 1024 * 1024) {
+      sink.send(event('x'.repeat(100_000)));
+      await new Promise(setImmediate);
+    }
+    client.socket.write(Buffer.from('8105', 'hex'));
+    await eventually(() => sink.signal.aborted);
+    client.socket.resume();
+    const received = await client.closed();
+    expect(received.endsWith('\n\x88\x02\x03\xea')).to.equal(true);
+    expect(received.length).to.be.above(3 * 1024 * 1024);
   });
 
   it('ends with a protocol error when it is sent nonsense', async () => {

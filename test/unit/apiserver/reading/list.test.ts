@@ -430,6 +430,115 @@ describe('lists', () => {
       expect(made.clock.pending).to.equal(0);
     });
 
+    describe('when the data of the API server goes back in time', () => {
+      const rest = (token: string | undefined, limit = 1): string =>
+        `/widgets?limit=${limit}&continue=${token ?? ''}`;
+
+      /** At version 900, with the first of three pages read; then a backup of version 800 is restored. */
+      async function restored(): Promise<{
+        readonly made: ReadingWorld;
+        readonly token: string | undefined;
+      }> {
+        const made = new ReadingWorld();
+        made.widgets.put('a').put('b').put('lost').list(900);
+        await made.clock.advance(1_000);
+        const { json } = await made.read('/widgets?limit=1');
+        expect(await made.names(rest(json.metadata.continue))).to.deep.equal(['b']);
+        await made.clock.advance(1_000);
+        made.widgets.unset('lost');
+        made.widgets.list(800);
+        return { made, token: json.metadata.continue };
+      }
+
+      it('32. expire at once, whether the new data has come to their version or not', async () => {
+        const { made, token } = await restored();
+        expect(await made.refusal(rest(token))).to.include({ code: 410, reason: 'Expired' });
+        made.widgets.put('new').bookmark(900).put('newer');
+        const refused = await made.refusal(rest(token));
+        expect(refused).to.include({ code: 410, reason: 'Expired' });
+        // What is left of the new data comes with the token of the refusal.
+        expect(await made.names(rest(refused.metadata.continue, 9))).to.deep.equal(['b', 'new', 'newer']);
+      });
+
+      it('32. expire on a replica that has not seen it happen', async () => {
+        const { token } = await restored();
+        const other = new ReadingWorld();
+        await other.clock.advance(3_000);
+        other.widgets.put('a').put('b').list(850);
+        other.widgets.put('new').bookmark(950);
+        expect(await other.refusal(rest(token))).to.include({ code: 410, reason: 'Expired' });
+      });
+
+      it('32. expire also when their first page was asked for on another replica than the second', async () => {
+        const { made, token } = await restored();
+        const lagging = new ReadingWorld();
+        lagging.widgets.put('a').put('b').put('lost').list(900);
+        await lagging.clock.advance(60_000);
+        const { json } = await lagging.read(rest(token));
+        expect(namesOf(json)).to.deep.equal(['b']);
+        expect(await made.refusal(rest(json.metadata.continue))).to.include({ code: 410 });
+      });
+
+      it('31. a version means the list of the new data, once that is there', async () => {
+        const { made } = await restored();
+        made.widgets.put('new').bookmark(900);
+        const { json } = await made.read('/widgets?resourceVersion=900&resourceVersionMatch=Exact');
+        expect(namesOf(json)).to.deep.equal(['a', 'b', 'new']);
+      });
+
+      it('32. those of the new data are pages of one version again', async () => {
+        const { made } = await restored();
+        await made.clock.advance(1_000);
+        const { json } = await made.read('/widgets?limit=1');
+        made.widgets.remove('b').put('c');
+        expect(await made.names(rest(json.metadata.continue))).to.deep.equal(['b']);
+        const after = new ReadingWorld();
+        after.widgets.put('a').put('b').list(800);
+        after.widgets.put('c');
+        expect(await after.names(rest(json.metadata.continue, 9))).to.deep.equal(['b']);
+      });
+
+      it('32. keep nothing of the lost data while it is being rebuilt', async () => {
+        const made = fullWorld(3_000, new RestingClock());
+        await made.clock.advance(1_000);
+        for (let i = 0; i < 9_000; i++) made.widgets.put(`w${String(i % 3_000).padStart(5, '0')}`);
+        let isRead = false;
+        const read = made.read('/widgets?limit=1&resourceVersion=3001').finally(() => (isRead = true));
+        await made.clock.advance(1_000);
+        for (let i = 0; i < 3_000; i++) made.widgets.unset(`w${String(i).padStart(5, '0')}`);
+        made.widgets.list(2_500);
+        expect(isRead).to.equal(false);
+        const { metadata } = (await read).json;
+        expect(metadata.resourceVersion).to.equal('3001');
+        made.widgets.bookmark(9_000);
+        expect(await made.refusal(rest(metadata.continue))).to.include({ code: 410 });
+        expect(await made.names('/widgets?resourceVersion=3001&resourceVersionMatch=Exact')).to.deep.equal(
+          [],
+        );
+      });
+    });
+
+    it('32. are rebuilt with turns of the loop in between, and no longer than their client waits', async () => {
+      const made = fullWorld(3_000, new RestingClock());
+      const before = (await made.read('/widgets')).text;
+      for (let i = 0; i < 3_000; i++) made.widgets.put(`w${String(i).padStart(5, '0')}`, { colour: 'new' });
+      let turns = 0;
+      let isRunning = true;
+      const count = (): void => {
+        turns++;
+        if (isRunning) setImmediate(count);
+      };
+      count();
+      const exact = '/widgets?resourceVersion=3001&resourceVersionMatch=Exact';
+      expect((await made.read(exact)).text).to.equal(before);
+      isRunning = false;
+      expect(turns).to.be.at.least(10);
+      const gone = new AbortController();
+      const read = made.read(exact, { signal: gone.signal });
+      gone.abort(new Error('the client has gone'));
+      expect(await read.catch((error: unknown) => (error as Error).message)).to.equal('the client has gone');
+    });
+
     it('32. refuse a token with a version, with other selectors, or that is none', async () => {
       const made = world();
       const token = (await made.read('/widgets?limit=1')).json.metadata.continue ?? '';
@@ -441,8 +550,12 @@ describe('lists', () => {
         `/widgets?labelSelector=tier&continue=${token}`,
         `/namespaces/default/widgets?continue=${token}`,
         '/widgets?continue=nonsense',
-        `/widgets?continue=${Buffer.from('[1,"x","h","a","b"]').toString('base64url')}`,
-        `/widgets?continue=${Buffer.from('[2,"1","h","a","b"]').toString('base64url')}`,
+        ...[
+          '[1,"x",0,"h","a","b"]',
+          '[2,"1",0,"h","a","b"]',
+          '[1,"1","0","h","a","b"]',
+          '[1,"1",0,"h","a"]',
+        ].map((parts) => `/widgets?continue=${Buffer.from(parts).toString('base64url')}`),
       ]) {
         expect(await made.refusal(path), path).to.include({ code: 400, reason: 'BadRequest' });
       }
@@ -552,24 +665,47 @@ describe('lists', () => {
       expect(await made.names(`/widgets?limit=2&continue=${token}`, { accept })).to.deep.equal(['b']);
     });
 
-    it('come in bounded pieces, with turns of the loop in between, and end with their client', async () => {
-      const made = fullWorld(3_000, new RestingClock());
-      let turns = 0;
-      let isRunning = true;
-      const count = (): void => {
-        turns++;
-        if (isRunning) setImmediate(count);
-      };
-      count();
-      const { json, pieces } = await made.read('/widgets', { accept: TABLE });
-      isRunning = false;
-      expect(json.rows).to.have.length(3_000);
-      expect(Math.max(...pieces)).to.be.at.most(128 * 1024);
-      expect(turns).to.be.at.least(pieces.length - 1);
-      const gone = new AbortController();
-      const read = made.read('/widgets', { accept: TABLE, signal: gone.signal });
-      gone.abort(new Error('the client has gone'));
-      expect(await read.catch((error: unknown) => (error as Error).message)).to.equal('the client has gone');
+    it('come in bounded pieces, each made when it is asked for, whatever goes with the rows', async () => {
+      const made = fullWorld(3_000);
+      let rows = 0;
+      for (const { entries } of made.widgets.store.snapshot().segments()) {
+        for (const entry of entries) {
+          const { cells } = entry;
+          Object.defineProperty(entry, 'cells', { get: () => (rows++, cells) });
+        }
+      }
+      for (const include of ['None', 'Metadata', 'Object']) {
+        rows = 0;
+        const answer = await made.answer(`/widgets?includeObject=${include}`, { accept: TABLE });
+        if (!('body' in answer)) throw new Error('this is a watch');
+        expect([answer.body.bytes, rows], include).to.deep.equal([undefined, 0]);
+        let largest = 0;
+        let made128 = 0;
+        for (const piece of answer.body.pieces) {
+          largest = Math.max(largest, piece.byteLength);
+          // At most what fits into the piece that is made, and the row that did not.
+          expect(rows - made128, include).to.be.below(2_000);
+          made128 = rows;
+        }
+        expect(largest).to.be.at.most(128 * 1024);
+        expect(rows).to.equal(3_000);
+      }
+    });
+
+    it('26. tell all ages from one moment, however long the client takes', async () => {
+      const made = new ReadingWorld();
+      for (let i = 0; i < 1_000; i++) made.widgets.put(`w${i}`, { created: '2025-12-31T23:59:00Z' });
+      made.widgets.list(1_001);
+      const answer = await made.answer('/widgets', { accept: TABLE });
+      if (!('body' in answer)) throw new Error('this is a watch');
+      const pieces: Uint8Array[] = [];
+      for (const piece of answer.body.pieces) {
+        pieces.push(piece);
+        await made.clock.advance(10_000);
+      }
+      expect(pieces.length).to.be.above(3);
+      const { rows } = JSON.parse(Buffer.concat(pieces).toString()) as ReadList;
+      expect(new Set(rows.map(({ cells }) => cells?.[2]))).to.deep.equal(new Set(['60s']));
     });
 
     it('escape what some readers take for the end of a line', async () => {

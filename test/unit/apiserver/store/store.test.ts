@@ -280,7 +280,6 @@ describe('ObjectStore', () => {
       expect(ahead.told, 'an object may have come and gone since').to.deep.equal(['lost']);
       expect(followed(store, 10).told).to.deep.equal(['modified a@22']);
       expect(store.snapshot().get('default', 'b'), 'what is the same is not made again').to.equal(entries[1]);
-      expect(store.seamlessSince).to.equal(20n);
       expect(store.prepare(widgetIn('b', { rv: 5 }))).to.equal(entries[1]);
       expect(store.prepare(widgetIn('b', { rv: 5, uid: 'other' }))).to.not.equal(entries[1]);
     });
@@ -375,8 +374,12 @@ describe('ObjectStore', () => {
     ] as const) {
       it(`begins anew when the data went back in time: a list with ${what}`, async () => {
         const warned: string[] = [];
-        const store = widgetStore({ logger: { ...silentLogger, warn: (message) => warned.push(message) } });
+        const clock = new FakeClock();
+        const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
+        const store = widgetStore({ clock, logger });
         listInto(store, [widgetIn('a', { rv: 5 })], 10);
+        expect(store.began).to.deep.equal({ version: 10n, at: clock.now() });
+        await clock.advance(500);
         const followers = [10, 12, 10_000].map((from) => followed(store, from, { takesDifferences }));
         const waiting = store.reached(BigInt(version) + 1n, 1_000, never);
         if (version > 10) put(store, 'b', 12);
@@ -388,9 +391,13 @@ describe('ObjectStore', () => {
         ]);
         expect(followed(store, version - 1, { takesDifferences }).stop).to.equal(undefined);
         expect(warned).to.have.length(1);
+        const { began } = store;
+        expect(began).to.deep.equal({ version: BigInt(version), at: clock.now() });
         put(store, 'c', version + 1);
         expect(followed(store, version).told).to.deep.equal([`added c@${version + 1}`]);
         expect(await waiting).to.equal(true);
+        listInto(store, objects, version + 5);
+        expect(store.began, 'a list that goes on begins nothing').to.equal(began);
       });
     }
   });

@@ -233,7 +233,8 @@ describe('the columns of workspaces', () => {
 
   it('take names from the object, and the state from Ready, until Coder has it', () => {
     const conditions = [{ ...bound.status!.conditions![0]!, status: 'False' as const, reason: 'Creating' }];
-    const row = cells({ ...wished, spec: { templateName: 'docker' }, status: { conditions } });
+    const spec = { templateName: 'docker', ttlMillis: 28_800_000 };
+    const row = cells({ ...wished, spec, status: { conditions } });
     expect(row).to.include({
       Owner: 'ann',
       Workspace: 'dev',
@@ -241,8 +242,13 @@ describe('the columns of workspaces', () => {
       Status: 'Creating',
       Outdated: null,
       Organization: 'coder',
-      TTL: null,
+      TTL: '8h',
     });
+  });
+
+  it('tell no TTL where there is none, nor a wished one that Coder does not have', () => {
+    expect(cells({ ...wished, spec: {} })).to.include({ TTL: null });
+    expect(cells(withStatus({ observed: { ttlMillis: 0 } }))).to.include({ TTL: null });
   });
 
   it('know nothing of an object without a name that is right, and say so', () => {

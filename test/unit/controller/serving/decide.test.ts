@@ -86,11 +86,6 @@ describe('decideServing', () => {
   describe('what is none of its business', () => {
     const left = (step: ServingStep): string => (step.do === 'leave' ? `${step.say}: ${step.why}` : step.do);
 
-    it('is nothing without an APIService, and keeps quiet', () => {
-      expect(decide({ apiService: undefined, unread: true }).do).to.equal('leave');
-      expect(left(decide({ apiService: undefined }))).to.match(/^debug: /);
-    });
-
     it('is an APIService that is being deleted', () => {
       expect(left(decide({ apiService: apiService({ isDeleting: true }), unread: true }))).to.match(
         /^info: /,
@@ -125,7 +120,7 @@ describe('decideServing', () => {
       const foreign = { state: 'foreign', why: 'it is not ours' } as const;
       expect(left(decide({ authority: foreign }))).to.equal('warn: it is not ours');
       expect(left(decide({ serving: foreign }))).to.equal('warn: it is not ours');
-      expect(left(decide({ authority: { state: 'missing' }, serving: foreign }))).to.match(/^warn: /);
+      expect(left(decide({ authority: { state: 'empty' }, serving: foreign }))).to.match(/^warn: /);
     });
   });
 
@@ -146,7 +141,7 @@ describe('decideServing', () => {
   });
 
   describe('at first', () => {
-    const missing = { state: 'missing' } as const;
+    const missing = { state: 'empty' } as const;
 
     it('makes the authority, then has it trusted, then issues', () => {
       const empty = apiService({ bundle: bundleOf() });
@@ -173,7 +168,7 @@ describe('decideServing', () => {
     });
 
     it('is issued at once when it is missing, broken, or of an authority that nobody knows', () => {
-      expect(decide({ serving: { state: 'missing' } }).do).to.equal('issue');
+      expect(decide({ serving: { state: 'empty' } }).do).to.equal('issue');
       expect(decide({ serving: { state: 'broken', why: 'it is broken' } })).to.include({
         why: 'it is broken',
       });
@@ -211,7 +206,7 @@ describe('decideServing', () => {
     });
 
     it('is made anew when its Secret is lost or broken, or when it is not valid', () => {
-      expect(decide({ authority: { state: 'missing' } }).do).to.equal('makeAuthority');
+      expect(decide({ authority: { state: 'empty' } }).do).to.equal('makeAuthority');
       expect(decide({ authority: { state: 'broken', why: 'it is broken' } })).to.include({
         do: 'makeAuthority',
         why: 'it is broken',
@@ -276,7 +271,7 @@ describe('decideServing', () => {
       const other = authorityCertificate('C', 300 * DAY);
       const step = decide({
         authority: signer(B),
-        serving: { state: 'missing' },
+        serving: { state: 'empty' },
         apiService: apiService({ bundle: bundleOf(A, other) }),
       });
       expect(step).to.deep.include({ do: 'trust', bundle: 'B\nA\nC\n' });
@@ -287,7 +282,7 @@ describe('decideServing', () => {
       const leaf = { ...servingCertificate(DAY), fingerprint: 'leaf', pem: 'leaf\n' };
       const step = decide({
         authority: signer(B),
-        serving: { state: 'missing' },
+        serving: { state: 'empty' },
         apiService: apiService({ bundle: bundleOf(over, leaf, A) }),
       });
       expect(step).to.deep.include({ do: 'trust', bundle: 'B\nA\n' });

@@ -9,7 +9,8 @@ import { KubeError } from '../../../../src/kube/errors.ts';
 import { NotLeadingError } from '../../../../src/kube/leader.ts';
 import { FakeClock } from '../../../support/clock.ts';
 import { handshake } from '../../../support/handshake.ts';
-import { LinesLogger, NAMESPACE, refusal, SERVER_NAME, ServingKube } from '../../../support/serving-kube.ts';
+import { LogBook } from '../../../support/log-book.ts';
+import { emptied, NAMESPACE, refusal, SERVER_NAME, ServingKube } from '../../../support/serving-kube.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -21,16 +22,14 @@ const LOOK = servingSettings.lookEveryMs;
 /** For tests of months. */
 const seldom: ServingSettings = { ...servingSettings, lookEveryMs: 10 * DAY, secretsEveryMs: 10 * DAY };
 
-const MAKE_AUTHORITY = `create secrets/${names.authoritySecret}`;
+const MAKE_AUTHORITY = `update secrets/${names.authoritySecret}`;
 const WRITE_BUNDLE = `patch apiservices/${names.apiService}`;
-const ISSUE = `create secrets/${names.servingSecret}`;
-const REPLACE_AUTHORITY = `update secrets/${names.authoritySecret}`;
-const ISSUE_AGAIN = `update secrets/${names.servingSecret}`;
+const ISSUE = `update secrets/${names.servingSecret}`;
 
 describe('ServingKeeper', () => {
   let clock: FakeClock;
   let kube: ServingKube;
-  let logger: LinesLogger;
+  let logger: LogBook;
   let events: string[];
   let isLeading: boolean;
   let leaders: { readonly stop: AbortController; readonly running: Promise<void> }[];
@@ -39,7 +38,7 @@ describe('ServingKeeper', () => {
     // TLS checks certificates by the true time, which has to be within the life of those that are made here.
     clock = new FakeClock(new Date(Date.now() - 40 * DAY));
     kube = new ServingKube(clock);
-    logger = new LinesLogger();
+    logger = new LogBook();
     events = [];
     isLeading = true;
     leaders = [];
@@ -125,7 +124,7 @@ describe('ServingKeeper', () => {
       await lead();
       await pass(2 * MINUTE, LOOK);
       expect(kube.calls).to.deep.equal(Array(1 + (2 * MINUTE) / LOOK).fill('get apiservices'));
-      expect(logger.lines).to.have.lengthOf(1);
+      expect(logger.texts).to.have.lengthOf(1);
       expect(logger.of('info')[0]).to.match(/may not read the APIService v1alpha1.aggregation.coder.com/);
 
       kube.forbidden.clear();
@@ -156,7 +155,7 @@ describe('ServingKeeper', () => {
       await install();
       const mounted = kube.secret(names.servingSecret);
       expect(Object.keys(mounted?.data ?? {})).to.have.members(['tls.crt', 'tls.key', 'ca.crt']);
-      expect(mounted?.type).to.equal('kubernetes.io/tls');
+      expect(mounted?.type).to.equal('Opaque');
       const key = kube.secret(names.authoritySecret)?.data?.['tls.key'] ?? '';
       expect(key).to.have.length.above(100);
       expect(JSON.stringify(mounted)).to.not.contain(key);
@@ -179,7 +178,7 @@ describe('ServingKeeper', () => {
 
     it('tells what it did, in the log and by events, and never a key', async () => {
       await install();
-      const said = [...logger.lines, ...events].join('\n');
+      const said = [...logger.texts, ...events].join('\n');
       expect(events).to.have.lengthOf(3);
       expect(events[2]).to.match(/^v1alpha1.aggregation.coder.com Normal CertificateIssued /);
       expect(logger.of('info')).to.have.lengthOf(4);
@@ -231,9 +230,9 @@ describe('ServingKeeper', () => {
       expect(await reached()).to.equal('trusted');
     });
 
-    it('issues a certificate again when its Secret is gone or was edited', async () => {
+    it('issues a certificate again when its Secret was emptied or edited', async () => {
       await install();
-      kube.remove(secrets, names.servingSecret);
+      kube.putSecret(names.servingSecret, emptied);
       await pass(10 * MINUTE, LOOK);
       expect(kube.writes).to.deep.equal([ISSUE]);
       kube.putSecret(names.servingSecret, (secret) => ({
@@ -242,7 +241,7 @@ describe('ServingKeeper', () => {
         data: { ...secret.data, 'tls.key': base64('tampered with') },
       }));
       await pass(10 * MINUTE, LOOK);
-      expect(kube.writes).to.deep.equal([ISSUE, ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([ISSUE, ISSUE]);
       expect(await reached()).to.equal('trusted');
       expect(kube.secret(names.servingSecret)?.metadata.annotations).to.deep.equal({ note: 'mine' });
     });
@@ -250,13 +249,13 @@ describe('ServingKeeper', () => {
     it('makes a new authority when the key of the former one is lost, and goes over to it without a gap', async () => {
       await install({ ...servingSettings, lookEveryMs: HOUR, secretsEveryMs: HOUR });
       const former = kube.serving;
-      kube.remove(secrets, names.authoritySecret);
+      kube.putSecret(names.authoritySecret, emptied);
       await pass(HOUR);
       expect(kube.writes).to.deep.equal([MAKE_AUTHORITY, WRITE_BUNDLE]);
       expect(kube.serving).to.deep.equal(former);
       expect(await reached()).to.equal('trusted');
       await pass(10 * MINUTE);
-      expect(kube.writes).to.deep.equal([MAKE_AUTHORITY, WRITE_BUNDLE, ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([MAKE_AUTHORITY, WRITE_BUNDLE, ISSUE]);
       expect(await reached()).to.equal('trusted');
       expect(await handshake(former, { ca: kube.bundle, name: SERVER_NAME })).to.equal('trusted');
       await pass(DAY);
@@ -272,7 +271,7 @@ describe('ServingKeeper', () => {
         spec: { ...object.spec, service: { namespace: NAMESPACE, name: 'renamed' } },
       }));
       await pass(LOOK);
-      expect(kube.writes).to.deep.equal([ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([ISSUE]);
       expect(certificateIn(names.servingSecret).subjectAltName).to.match(/DNS:renamed.coder-operator.svc,/);
     });
 
@@ -288,13 +287,16 @@ describe('ServingKeeper', () => {
         await pass(20 * MINUTE, LOOK);
         expect(kube.writes).to.deep.equal([]);
         expect(kube.calls).to.not.include('get secrets');
-        expect(logger.lines).to.have.lengthOf(1);
+        expect(logger.texts).to.have.lengthOf(1);
       });
     }
 
     it('leaves a Secret alone that somebody else has made, says so once, and takes over when it is gone', async () => {
       kube.putApiService();
-      kube.putSecret(names.servingSecret, (secret) => ({ ...secret, data: { 'tls.crt': base64('theirs') } }));
+      kube.putSecret(names.servingSecret, ({ metadata }) => ({
+        metadata: { ...metadata, labels: {} },
+        data: { 'tls.crt': base64('theirs') },
+      }));
       await lead();
       await pass(20 * MINUTE, LOOK);
       expect(kube.writes).to.deep.equal([]);
@@ -304,9 +306,29 @@ describe('ServingKeeper', () => {
       expect(events[0]).to.match(/Warning CertificatesNotKept/);
 
       kube.remove(secrets, names.servingSecret);
+      kube.putSecret(names.servingSecret, emptied);
       await pass(10 * MINUTE, LOOK);
       expect(await reached()).to.equal('trusted');
     });
+
+    for (const name of [names.authoritySecret, names.servingSecret]) {
+      it(`creates no Secret (${name}): says once what is missing, and goes on when it is there`, async () => {
+        kube.putApiService();
+        kube.remove(secrets, name);
+        await lead();
+        await pass(5 * MINUTE, LOOK);
+        expect(kube.writes).to.deep.equal([]);
+        expect(kube.calls).to.not.include('create secrets');
+        expect(logger.of('warn')).to.have.lengthOf(1);
+        expect(logger.of('warn')[0]).to.contain(
+          `there is no Secret coder-operator/${name}; config/apiserver brings it, empty`,
+        );
+        expect(events.filter((event) => event.includes(' Warning '))).to.have.lengthOf(1);
+        kube.putSecret(name, emptied);
+        await pass(LOOK);
+        expect(await reached()).to.equal('trusted');
+      });
+    }
 
     it('keeps nothing any more once the APIService is gone, and deletes nothing', async () => {
       await install(seldom);
@@ -325,7 +347,7 @@ describe('ServingKeeper', () => {
       await pass(59 * DAY, DAY);
       expect(kube.writes).to.deep.equal([]);
       await pass(DAY);
-      expect(kube.writes).to.deep.equal([ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([ISSUE]);
       const renewed = certificateIn(names.servingSecret);
       expect(Date.parse(renewed.validTo) - clock.now()).to.be.closeTo(90 * DAY, DAY);
       expect(renewed.verify(certificateIn(names.authoritySecret).publicKey)).to.equal(true);
@@ -336,11 +358,11 @@ describe('ServingKeeper', () => {
       const former = certificateIn(names.authoritySecret);
       // Four months before its end. The certificates in between are renewed as ever.
       await pass(243 * DAY, DAY);
-      expect(new Set(kube.writes)).to.deep.equal(new Set([ISSUE_AGAIN]));
+      expect(new Set(kube.writes)).to.deep.equal(new Set([ISSUE]));
       kube.writes.length = 0;
       await pass(DAY, 30 * MINUTE);
-      expect(kube.writes.slice(0, 2)).to.deep.equal([REPLACE_AUTHORITY, WRITE_BUNDLE]);
-      expect(kube.writes[2]).to.equal(ISSUE_AGAIN);
+      expect(kube.writes.slice(0, 2)).to.deep.equal([MAKE_AUTHORITY, WRITE_BUNDLE]);
+      expect(kube.writes[2]).to.equal(ISSUE);
       expect(bundleSize()).to.equal(2);
       const authority = certificateIn(names.authoritySecret);
       expect(authority.fingerprint256).to.not.equal(former.fingerprint256);
@@ -385,7 +407,7 @@ describe('ServingKeeper', () => {
       kube.now = () => clock.now();
       kube.writes.length = 0;
       await lead();
-      expect(kube.writes).to.deep.equal([REPLACE_AUTHORITY, WRITE_BUNDLE, ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([MAKE_AUTHORITY, WRITE_BUNDLE, ISSUE]);
       expect(await reached()).to.equal('trusted');
     });
   });
@@ -433,20 +455,19 @@ describe('ServingKeeper', () => {
 
     it('fails on a stale copy, and decides anew', async () => {
       await install();
-      kube.remove(secrets, names.servingSecret);
+      kube.putSecret(names.servingSecret, emptied);
       kube.onCall = (call) => {
-        if (call !== 'create secrets') return;
+        if (call !== 'update secrets') return;
         kube.onCall = () => undefined;
         // Somebody restores a backup in between.
         kube.putSecret(names.servingSecret, (secret) => ({
           ...secret,
-          metadata: { ...secret.metadata, labels: { 'app.kubernetes.io/managed-by': 'coder-operator' } },
           data: { 'tls.crt': base64('old') },
         }));
       };
       await pass(10 * MINUTE, LOOK);
       await pass(10 * SECOND, SECOND);
-      expect(kube.writes).to.deep.equal([ISSUE_AGAIN]);
+      expect(kube.writes).to.deep.equal([ISSUE]);
       expect(await reached()).to.equal('trusted');
       expect(logger.of('warn')).to.deep.equal([]);
     });
@@ -480,7 +501,7 @@ describe('ServingKeeper', () => {
 
     for (const [right, text] of Object.entries({
       'get secrets': 'get the Secret coder-operator/coder-operator-apiserver-ca',
-      'create secrets': 'create Secrets in coder-operator',
+      'update secrets': 'update the Secret coder-operator/coder-operator-apiserver-ca',
       'patch apiservices': 'patch the APIService v1alpha1.aggregation.coder.com',
     })) {
       it(`says once which right is missing (${right}), and goes on when it has it`, async () => {

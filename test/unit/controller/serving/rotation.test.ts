@@ -28,8 +28,8 @@ const BUNDLE_LAG = 4;
  */
 class World {
   minute = 0;
-  authority: AuthorityFact = { state: 'missing' };
-  serving: ServingFact = { state: 'missing' };
+  authority: AuthorityFact = { state: 'empty' };
+  serving: ServingFact = { state: 'empty' };
   bundle: readonly CertificateFact[] = [];
   readonly all = new Map<string, CertificateFact>();
   writes = 0;
@@ -193,7 +193,7 @@ describe('the rotation of the endpoint’s certificates', () => {
           // Nobody leads for at most an hour; a third of a certificate's life is more.
           let absent = what === 'absent' ? Math.min(wait, 60) : 0;
           if (what === 'restart') world.restart();
-          if (what === 'loseAuthority') world.authority = { state: 'missing' };
+          if (what === 'loseAuthority') world.authority = { state: 'empty' };
           if (what === 'breakAuthority') world.authority = { state: 'broken', why: 'broken' };
           for (let minute = 0; minute < wait; minute++, absent--) {
             if (absent <= 0) world.look(what === 'crash' && minute === 0 ? writes : Infinity);
@@ -216,8 +216,8 @@ describe('the rotation of the endpoint’s certificates', () => {
         (edits) => {
           const world = installed();
           for (const [edit, wait, writes] of edits) {
-            if (edit === 'loseAuthority' || edit === 'loseBoth') world.authority = { state: 'missing' };
-            if (edit === 'loseServing' || edit === 'loseBoth') world.serving = { state: 'missing' };
+            if (edit === 'loseAuthority' || edit === 'loseBoth') world.authority = { state: 'empty' };
+            if (edit === 'loseServing' || edit === 'loseBoth') world.serving = { state: 'empty' };
             if (edit === 'breakServing') world.serving = { state: 'broken', why: 'broken' };
             if (edit === 'emptyBundle') world.bundle = [];
             if (edit === 'restart') world.restart();

@@ -1,19 +1,26 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { listingAt } from '../../../../src/apiserver/reading/past.ts';
-import type { Listing } from '../../../../src/apiserver/reading/selection.ts';
-import type { Entry } from '../../../../src/apiserver/store/types.ts';
+import type { Entry, Snapshot, ViewStore } from '../../../../src/apiserver/store/types.ts';
 import { FakeClock } from '../../../support/clock.ts';
 import { WidgetStore } from '../../../support/widget-view.ts';
 
-function entriesOf(listing: Listing | undefined, namespace?: string): Entry[] {
+function entriesOf(listing: Snapshot | undefined, namespace?: string): Entry[] {
   return listing?.segments(namespace).flatMap(({ entries }) => entries) ?? [];
 }
 
-function namesOf(listing: Listing | undefined, namespace: string): string {
+function namesOf(listing: Snapshot | undefined, namespace: string): string {
   return entriesOf(listing, namespace)
     .map(({ name }) => name)
     .join();
+}
+
+/** All steps at once. */
+function snapshotAt(store: ViewStore, version: bigint): Snapshot | undefined {
+  const steps = store.at(version);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 function filled(count: number): WidgetStore {
@@ -22,7 +29,7 @@ function filled(count: number): WidgetStore {
   return widgets.list(1_000);
 }
 
-describe('listingAt', () => {
+describe('ObjectStore.at', () => {
   it('gives back the list of every version that the history reaches', () => {
     const act = fc.record({
       name: fc.integer({ min: 0, max: 310 }).map((i) => `w${i}`),
@@ -32,7 +39,7 @@ describe('listingAt', () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 25 }), (acts) => {
         const widgets = filled(300);
-        const known: Listing[] = [widgets.store.snapshot()];
+        const known: Snapshot[] = [widgets.store.snapshot()];
         for (const { name, namespace, isPut } of acts) {
           const isThere = widgets.store.snapshot().get(namespace, name) !== undefined;
           if (isPut) widgets.put(name, { namespace });
@@ -41,7 +48,7 @@ describe('listingAt', () => {
         }
         widgets.bookmark(5_000);
         for (const was of known) {
-          const again = listingAt(widgets.store, was.resourceVersion);
+          const again = snapshotAt(widgets.store, was.resourceVersion);
           expect(again?.resourceVersion).to.equal(was.resourceVersion);
           expect(entriesOf(again).every((entry, i) => entry === entriesOf(was)[i])).to.equal(true);
           expect(entriesOf(again).length).to.equal(entriesOf(was).length);
@@ -68,30 +75,49 @@ describe('listingAt', () => {
       .remove('w2', { namespace: 'n0' })
       .remove('w1', { namespace: 'n1' });
     expect(entriesOf(widgets.store.snapshot())).to.deep.equal([]);
-    expect(entriesOf(listingAt(widgets.store, 1_000n))).to.deep.equal(entriesOf(was));
+    expect(entriesOf(snapshotAt(widgets.store, 1_000n))).to.deep.equal(entriesOf(was));
   });
 
   it('shares the segments that did not change', () => {
     const widgets = filled(1_000);
     const before = new Set<unknown>(widgets.store.snapshot().segments());
     widgets.put('w500', { namespace: 'n0' });
-    const again = listingAt(widgets.store, 1_000n)?.segments() ?? [];
+    const again = snapshotAt(widgets.store, 1_000n)?.segments() ?? [];
     expect(again.length).to.be.above(5);
     expect(again.filter((segment) => !before.has(segment))).to.have.length(1);
+  });
+
+  it('is made in small steps, of what was there at the first one', () => {
+    const widgets = filled(1_000);
+    for (let i = 0; i < 1_000; i++) widgets.put(`w${i}`, { namespace: `n${i % 2}`, colour: 'new' });
+    const steps = widgets.store.at(1_100n);
+    let count = 1;
+    let step = steps.next();
+    widgets.put('w1', { namespace: 'n1', colour: 'newest' }).remove('w999', { namespace: 'n1' });
+    for (; step.done !== true; step = steps.next()) count++;
+    expect(count).to.be.within(4, 10);
+    const entries = entriesOf(step.value);
+    expect(entries).to.have.length(1_000);
+    expect(entries.filter(({ resourceVersion }) => resourceVersion > 1_000n)).to.have.length(100);
+    expect(entries.filter(({ resourceVersion }) => resourceVersion > 1_100n)).to.have.length(0);
+  });
+
+  it('knows nothing before the first list', () => {
+    expect(snapshotAt(new WidgetStore(new FakeClock()).store, 1n)).to.equal(undefined);
   });
 
   it('knows no version from before the newest list, none to come, and none that the history has lost', () => {
     const widgets = filled(10);
     widgets.put('a').put('b');
-    expect(listingAt(widgets.store, 999n)).to.equal(undefined);
-    expect(listingAt(widgets.store, 1_003n)).to.equal(undefined);
-    expect(listingAt(widgets.store, 1_001n)).to.not.equal(undefined);
+    expect(snapshotAt(widgets.store, 999n)).to.equal(undefined);
+    expect(snapshotAt(widgets.store, 1_003n)).to.equal(undefined);
+    expect(snapshotAt(widgets.store, 1_001n)).to.not.equal(undefined);
     // A new list: what happened one by one before it is not known.
     widgets.list(2_000);
-    expect(listingAt(widgets.store, 1_001n)).to.equal(undefined);
+    expect(snapshotAt(widgets.store, 1_001n)).to.equal(undefined);
     const short = new WidgetStore(new FakeClock(), { historyEvents: 1 });
     short.list(1).put('a').put('b').put('c');
-    expect([2n, 3n, 4n].map((version) => listingAt(short.store, version) !== undefined)).to.deep.equal([
+    expect([2n, 3n, 4n].map((version) => snapshotAt(short.store, version) !== undefined)).to.deep.equal([
       false,
       true,
       true,
