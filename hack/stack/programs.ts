@@ -3,9 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { goBuild, goBuildFlags, moduleFiles, requireGo, versionIn } from './build.ts';
 import { cached, cacheFolder, cacheKey } from './cache.ts';
+import { StackError } from './errors.ts';
 import type { Guardian } from './guardian.ts';
 import type { Progress } from './progress.ts';
-import { toolEnvironment } from './tools.ts';
+import { toolEnvironment, wantedCoder } from './tools.ts';
 
 /** The programs that are built from the Go modules in hack/tools. */
 export type ProgramName =
@@ -18,7 +19,7 @@ export type ProgramName =
   | 'clients';
 
 interface Program {
-  /** Folder under hack/tools. */
+  /** Folder under hack/tools; of Coder, the one of the newest release. */
   readonly tools: string;
   readonly package: string;
   /** The module whose version the program calls itself. */
@@ -73,6 +74,33 @@ const programs: Readonly<Record<ProgramName, Program>> = {
   },
 };
 
+const toolsFolder = new URL('../tools/', import.meta.url);
+
+/**
+ * The folder under hack/tools of the Coder that is wished: `coder` for the newest, `coder-2.29` and the like for older
+ * ones, that tests can be run against. `2.29` is enough for 2.29.1.
+ * @throws StackError BUILD_FAILED when there is none of that version.
+ */
+export function coderTools(wanted: string | undefined): string {
+  const { tools: newest, versionOf } = programs.coder;
+  if (wanted === undefined) return newest;
+  const pinned = readdirSync(toolsFolder)
+    .filter((folder) => folder === newest || folder.startsWith(`${newest}-`))
+    .map((folder) => ({ folder, version: versionIn(goModOf(folder), versionOf).slice(1) }));
+  const found = pinned.find(({ version }) => version === wanted || version.startsWith(`${wanted}.`));
+  if (found !== undefined) return found.folder;
+  const versions = pinned.map(({ version }) => version).join(', ');
+  throw new StackError('BUILD_FAILED', `There is no Coder ${wanted} in hack/tools, but ${versions}.`);
+}
+
+function toolsOf(name: ProgramName): string {
+  return name === 'coder' ? coderTools(wantedCoder()) : programs[name].tools;
+}
+
+function goModOf(folder: string): string {
+  return readFileSync(new URL(`${folder}/go.mod`, toolsFolder), 'utf8');
+}
+
 export interface BuildOptions {
   readonly progress: Progress;
   readonly guardian: Guardian;
@@ -97,7 +125,7 @@ export async function buildPrograms<N extends ProgramName>(
 
 async function buildProgram(name: ProgramName, options: BuildOptions): Promise<string> {
   const program = programs[name];
-  const module = fileURLToPath(new URL(`../tools/${program.tools}/`, import.meta.url));
+  const module = fileURLToPath(new URL(`${toolsOf(name)}/`, toolsFolder));
   const [goMod, goSum] = moduleFiles(module).map((file) => readFileSync(file, 'utf8')) as [string, string];
   const stamps = program.stamps(programVersion(name).slice(1));
   const { progress, guardian, signal } = options;
@@ -137,15 +165,15 @@ async function buildProgram(name: ProgramName, options: BuildOptions): Promise<s
   });
 }
 
-/** What of a program is not in its modules. */
+/** What of a program is not in its modules: files of ours in this folder and those below. */
 function sourcesIn(module: string): readonly string[] {
-  const files = readdirSync(module).filter((name) => name.endsWith('.go'));
+  const files = readdirSync(module, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.go'),
+  );
   return files.sort().flatMap((name) => [name, readFileSync(join(module, name), 'utf8')]);
 }
 
 /** The version of a program as its go.mod names it, such as `v1.36.3`. */
 export function programVersion(name: ProgramName): string {
-  const program = programs[name];
-  const file = new URL(`../tools/${program.tools}/go.mod`, import.meta.url);
-  return versionIn(readFileSync(file, 'utf8'), program.versionOf);
+  return versionIn(goModOf(toolsOf(name)), programs[name].versionOf);
 }

@@ -24,6 +24,12 @@ export function toolEnvironment(): NodeJS.ProcessEnv {
   return { HOME: homedir(), ...Object.fromEntries(kept) };
 }
 
+/** Which of the pinned Coders is wished, such as `2.29`; undefined for the one that everything is made for. */
+export function wantedCoder(): string | undefined {
+  const wanted = process.env['STACK_CODER_VERSION'];
+  return wanted === '' ? undefined : wanted;
+}
+
 /** Runs a program to its end; undefined when it is not there. */
 export function runTool(
   command: string,

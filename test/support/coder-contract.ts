@@ -1,6 +1,8 @@
 import { automationContract } from './coder/contract-automation.ts';
 import { changesContract } from './coder/contract-changes.ts';
+import { archiveContract } from './coder/contract-archive.ts';
 import { buildsContract } from './coder/contract-builds.ts';
+import { cancelContract } from './coder/contract-cancel.ts';
 import {
   fileLimitsContract,
   filesContract,
@@ -8,6 +10,11 @@ import {
   terraformContract,
   variablesContract,
 } from './coder/contract-content.ts';
+import { httpContract, uploadsContract } from './coder/contract-http.ts';
+import { limitsContract } from './coder/contract-limits.ts';
+import { listsContract } from './coder/contract-lists.ts';
+import { namesContract } from './coder/contract-names.ts';
+import { racesContract } from './coder/contract-races.ts';
 import { parametersContract, presetsContract } from './coder/contract-parameters.ts';
 import { sightContract } from './coder/contract-sight.ts';
 import { settingsContract } from './coder/contract-settings.ts';
@@ -18,6 +25,7 @@ import {
   templatesContract,
   versionsContract,
 } from './coder/contract-templates.ts';
+import { streamsContract } from './coder/contract-streams.ts';
 import { agentsContract, deletionContract, workspacesContract } from './coder/contract-workspaces.ts';
 import { Contract, type ContractHarness } from './coder/contract.ts';
 
@@ -44,11 +52,14 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
     });
 
     const topics: Readonly<Record<string, (contract: Contract) => void>> = {
+      'every answer': httpContract,
       people: peopleContract,
       templates: templatesContract,
       'settings of a template': templateSettingsContract,
       'template versions': versionsContract,
+      'versions that are kept': archiveContract,
       files: filesContract,
+      uploads: uploadsContract,
       'variables of a version': variablesContract,
       'tags of a version': tagsContract,
       Terraform: terraformContract,
@@ -56,13 +67,19 @@ export function describeCoderContract(title: string, open: () => Promise<Contrac
       workspaces: workspacesContract,
       agents: agentsContract,
       deletion: deletionContract,
+      names: namesContract,
       builds: buildsContract,
+      'what is cancelled': cancelContract,
+      races: racesContract,
+      'the order of a list': listsContract,
       parameters: parametersContract,
       presets: presetsContract,
       settings: settingsContract,
       'workspaces and templates that others change': changesContract,
       'what a token may see': sightContract,
       'Coder by itself': automationContract,
+      'what can be looked on at': streamsContract,
+      'the limit of requests': limitsContract,
       'limits of files': fileLimitsContract,
     };
     for (const [topic, cases] of Object.entries(topics)) describe(topic, () => cases(contract));

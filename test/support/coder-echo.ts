@@ -10,7 +10,7 @@ import {
 
 /**
  * Content for Coder's `echo` provisioner, which plays recorded answers instead of running Terraform: one serialised
- * protobuf message a stage. The format is that of Coder 2.30.
+ * protobuf message a stage. The format has changed with Coder 2.30: before that there were three stages.
  */
 export interface EchoOptions extends VersionContent {
   /** Keeps every start, stop and delete running until it is cancelled. Default false. */
@@ -22,33 +22,72 @@ export interface EchoOptions extends VersionContent {
 }
 
 /** A log line and then nothing more: the job waits for the end of the stage. */
-const HANGING = '0a090802120568656c6c6f';
+const HANGING = Buffer.from('0a090802120568656c6c6f', 'hex');
+const APPLY_ERROR = 'terraform says no';
 
-export function echoFiles(options: EchoOptions = {}): ArchiveFiles {
+/** @param version of the Coder that is to play it, such as `2.30`, which is the default */
+export function echoFiles(options: EchoOptions = {}, version = '2.30'): ArchiveFiles {
   const { note = '', builds = options.blocked === true ? 'hang' : 'succeed' } = options;
   const { parameters = [], presets = [], agents = [], variables = [], tags = {} } = options;
   const importError = options.importError ?? (options.imports === 'fail' ? 'main.tf is wrong' : undefined);
-  const graph = [...parameters.map(graphParameter), ...presets.map(graphPreset)];
   const terraform = [
     ...parameters.map(terraformOf),
     ...variables.map(terraformVariable),
     ...(Object.keys(tags).length === 0 ? [] : [terraformTags(tags)]),
   ];
-  const applied = { hang: Buffer.from(HANGING, 'hex'), fail: message(5, text(2, 'terraform says no')) };
+  const stages = isOlder(version) ? stagesBefore230 : stagesFrom230;
   return {
     'README.md': note,
-    '0.init.protobuf': message(3),
     '0.parse.protobuf': message(
       2,
       ...(importError === undefined ? [] : [text(1, importError)]),
       ...variables.map(parsedVariable),
     ),
-    // With a plan, Coder takes what the parameters are from main.tf, as it does for a real template.
-    '0.plan.protobuf': message(4, text(3, '{}')),
-    '0.apply.protobuf': builds === 'succeed' ? message(5) : applied[builds],
-    '0.graph.protobuf': message(6, ...graph),
-    '0.start.graph.protobuf': message(6, ...(agents.length === 0 ? [] : [graphResource(agents)]), ...graph),
+    ...stages({ parameters, presets, agents }, builds),
     ...(terraform.length === 0 ? {} : { 'main.tf': terraform.join('\n') }),
+  };
+}
+
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major < 2 || (major === 2 && minor < 30);
+}
+
+type Found = Required<Pick<VersionContent, 'parameters' | 'presets' | 'agents'>>;
+type Ending = Required<VersionContent>['builds'];
+
+/** With a plan, Coder takes what the parameters are from main.tf, as it does for a real template. */
+const PLAN = '{}';
+
+function stagesFrom230({ parameters, presets, agents }: Found, builds: Ending): ArchiveFiles {
+  const graph = [...parameters.map((p) => parameter(4, p)), ...presets.map((p) => preset(6, p))];
+  const resources = agents.length === 0 ? [] : [resource(3, agents)];
+  const applied = { succeed: message(5), hang: HANGING, fail: message(5, text(2, APPLY_ERROR)) };
+  return {
+    '0.init.protobuf': message(3),
+    '0.plan.protobuf': message(4, text(3, PLAN)),
+    '0.apply.protobuf': applied[builds],
+    '0.graph.protobuf': message(6, ...graph),
+    '0.start.graph.protobuf': message(6, ...resources, ...graph),
+  };
+}
+
+/** There was no initialising and no graph: what there is was told by the plan and, of a build, when it was applied. */
+function stagesBefore230({ parameters, presets, agents }: Found, builds: Ending): ArchiveFiles {
+  const plan = [
+    ...parameters.map((p) => parameter(3, p)),
+    ...presets.map((p) => preset(8, p)),
+    text(9, PLAN),
+  ];
+  const planned = agents.length === 0 ? [] : [resource(2, agents)];
+  const resources = agents.length === 0 ? [] : [resource(3, agents)];
+  const applied = (...found: readonly Buffer[]): Buffer =>
+    ({ succeed: message(4, ...found), hang: HANGING, fail: message(4, text(2, APPLY_ERROR)) })[builds];
+  return {
+    '0.plan.protobuf': message(3, ...plan),
+    '0.start.plan.protobuf': message(3, ...planned, ...plan),
+    '0.apply.protobuf': applied(),
+    '0.start.apply.protobuf': applied(...resources),
   };
 }
 
@@ -62,11 +101,11 @@ function parsedVariable({ name, type, default: value, sensitive = false }: Varia
   );
 }
 
-function graphParameter(definition: ParameterDefinition): Buffer {
+function parameter(field: number, definition: ParameterDefinition): Buffer {
   const { name, type = 'string', mutable = true, ephemeral = false, options = [], monotonic } = definition;
   const { default: value, regex, min, max } = definition;
   return nested(
-    4,
+    field,
     text(1, name),
     text(3, type),
     number(4, mutable ? 1 : 0),
@@ -80,14 +119,14 @@ function graphParameter(definition: ParameterDefinition): Buffer {
   );
 }
 
-function graphPreset({ name, values }: PresetDefinition): Buffer {
+function preset(field: number, { name, values }: PresetDefinition): Buffer {
   const parameters = Object.entries(values).map(([key, value]) => nested(2, text(1, key), text(2, value)));
-  return nested(6, text(1, name), ...parameters);
+  return nested(field, text(1, name), ...parameters);
 }
 
-function graphResource(agents: readonly AgentDefinition[]): Buffer {
+function resource(field: number, agents: readonly AgentDefinition[]): Buffer {
   return nested(
-    3,
+    field,
     text(1, 'dev'),
     text(2, 'compute'),
     ...agents.map(({ name, connectionTimeoutSeconds = 0 }) =>

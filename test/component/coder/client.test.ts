@@ -560,7 +560,7 @@ describe('CoderClient', () => {
   });
 
   describe('asked to slow down', () => {
-    it('waits as long as Coder says where Coder says it, and nowhere else', async () => {
+    it('F13. waits as long as Coder says where Coder says it, and nowhere else', async () => {
       const clock = new FakeClock();
       client.close();
       client = clientOf({ clock });
@@ -599,7 +599,7 @@ describe('CoderClient', () => {
       expect(server.seen).to.have.length(1);
     });
 
-    it('keeps to its own limit, which the fixed rhythms do not count towards', async () => {
+    it('F13. keeps to its own limit, which the fixed rhythms do not count towards', async () => {
       const clock = new FakeClock();
       client.close();
       client = clientOf({ clock, requestsPerMinute: 4 });

@@ -173,7 +173,7 @@ describe('Transport', () => {
 
   describe('redirects', () => {
     for (const status of [301, 302, 303, 307, 308]) {
-      it(`are errors (${status}), and the other server sees nothing`, async () => {
+      it(`F16. are errors (${status}), and the other server sees nothing`, async () => {
         const other = await serve((_, response) => sendJson(response, 200, {}));
         const server = await serve((_, response) => {
           response.writeHead(status, { location: `${other.url('localhost')}/api/v2/users/alice` });
@@ -213,7 +213,7 @@ describe('Transport', () => {
       ],
     ];
     for (const [what, respond] of strange) {
-      it(`are unexpected: ${what}`, async () => {
+      it(`F14. are unexpected: ${what}`, async () => {
         const server = await serve(respond);
         const transport = connect(server.url());
         const error = await expectFailure(transport.json(READ), 'UnexpectedResponse', false);
@@ -468,7 +468,7 @@ describe('Transport', () => {
       expect(seen).to.deep.equal(workspaces);
     });
 
-    it('that are cut short never pass for whole', async () => {
+    it('F14. that are cut short never pass for whole', async () => {
       const server = await serve((_, response) => {
         response.writeHead(200, { 'content-type': 'application/json' });
         response.end('{"workspaces":[{"id":1},{"id":2}');

@@ -5,7 +5,7 @@ import { CoderError, isUnauthorized } from '../../../src/coder/errors.ts';
 import { describeCoderContract } from '../../support/coder-contract.ts';
 import { openScriptedServer } from '../../support/coder/contract-scripted.ts';
 import { CoderServer, SCRIPTED_TOKEN } from '../../support/coder/server.ts';
-import { DEPLOYMENT, OPERATOR, SimulatedCoder } from '../../support/controller-coder.ts';
+import { DEPLOYMENT, OPERATOR, ORGANIZATION, SimulatedCoder } from '../../support/controller-coder.ts';
 
 describeCoderContract('The contract and the scripted Coder behind HTTP', openScriptedServer);
 
@@ -29,6 +29,11 @@ describe('The scripted Coder behind HTTP', () => {
     return client;
   }
 
+  async function readToEnd(reader: ReadableStreamDefaultReader<string> | undefined): Promise<string> {
+    while ((await reader?.read())?.done === false);
+    return 'the end';
+  }
+
   const caught = (call: Promise<unknown>): Promise<unknown> => call.catch((error: unknown) => error);
 
   it('says who it is to everybody, and the rest to its token', async () => {
@@ -39,7 +44,7 @@ describe('The scripted Coder behind HTTP', () => {
     expect(await connect().tokenExpiry()).to.have.property('at');
   });
 
-  it('loses a request or its answer, and can be away', async () => {
+  it('loses a request or its answer, fails after it has done its work, and can be away', async () => {
     const client = connect();
     const template = server.coder.addTemplate();
     const create = (name: string): Promise<unknown> =>
@@ -50,8 +55,51 @@ describe('The scripted Coder behind HTTP', () => {
     server.coder.fate = 'answer lost';
     expect(await create('made')).to.include({ kind: 'Timeout', unclear: true });
     expect(server.coder.present.map((w) => w.name)).to.deep.equal(['made']);
+    server.coder.fate = 'cut';
+    expect(await create('cut')).to.include({ kind: 'Unreachable', unclear: true });
+    server.coder.fate = 'failed';
+    expect(await create('failed')).to.include({ kind: 'ServerError', status: 500, unclear: true });
+    server.coder.fate = 'limited';
+    expect(await create('limited')).to.include({ kind: 'RateLimited', retryAfterMs: 60_000 });
+    expect(server.coder.present.map((w) => w.name)).to.deep.equal(['made', 'cut', 'failed']);
     server.coder.outage = new CoderError('Unreachable', 'away');
     expect(await caught(client.me())).to.include({ kind: 'Unreachable' });
+  });
+
+  it('answers the loser of a close race as its database does, which the client takes for a conflict', async () => {
+    const template = server.coder.addTemplate();
+    const name = template.name.toUpperCase();
+    const version = server.coder.addVersion(undefined);
+    server.coder.lostRace = 'duplicate key';
+    const create = connect().createTemplate(ORGANIZATION.id, { name, template_version_id: version.id });
+    expect(await caught(create)).to.include({ kind: 'Conflict', status: 500 });
+    expect(server.coder.presentTemplates).to.have.length(1);
+  });
+
+  it('limits no requests but those for files, unless it is told to', async () => {
+    const ask = async (url: string): Promise<Response> => fetch(`${url}/api/v2/nothing`);
+    expect([...(await ask(server.url)).headers.keys()]).not.to.include('x-ratelimit-limit');
+    const limited = await CoderServer.start(new SimulatedCoder(systemClock), { rateLimits: true });
+    try {
+      expect((await ask(limited.url)).headers.get('x-ratelimit-limit')).to.equal('512');
+    } finally {
+      await limited.close();
+    }
+  });
+
+  it('streams until nobody listens, and ends with the server', async () => {
+    const template = server.coder.addTemplate();
+    const id = server.coder.addWorkspace('ann', 'dev', template)?.id ?? '';
+    const { body } = await fetch(`${server.url}/api/v2/workspaces/${id}/watch`, {
+      headers: { 'coder-session-token': SCRIPTED_TOKEN },
+    });
+    const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader?.read())?.value).to.include('event: ping');
+    await server.close();
+    expect(await caught(readToEnd(reader))).to.satisfy(
+      (end: unknown) => end === 'the end' || end instanceof Error,
+    );
+    server = await CoderServer.start(new SimulatedCoder(systemClock));
   });
 
   it('takes and gives archives byte by byte, and says with 429 how long to wait', async () => {

@@ -1,9 +1,11 @@
 import type { Clock } from '../../../src/base/clock.ts';
+import type { CoderError } from '../../../src/coder/errors.ts';
 import type { CreateWorkspaceRequest, NameValue } from '../../../src/coder/types.ts';
 import { Jobs } from './jobs.ts';
+import { admitFields, failsAsName } from './names.ts';
 import { matchingPreset, resolveParameters } from './parameters.ts';
 import { People, PREBUILDS, type Person } from './people.ts';
-import { conflict, failure, found, invalid, nameTaken, notImported } from './refusals.ts';
+import { conflict, failure, found, invalid, lostRace, nameTaken, notImported } from './refusals.ts';
 import { checkedSchedule, checkedTTL } from './schedules.ts';
 import { Sight } from './sight.ts';
 import { Templates, type TemplateRow, type VersionRow } from './templates.ts';
@@ -33,6 +35,8 @@ export class Builder extends Wire {
   protected readonly workspaceStore: Workspaces;
   /** Settings that Coder takes with success and without effect. */
   readonly ignoredSettings = new Set<Setting>();
+  /** What the loser of a race for a name is told: that it is taken, or, if it was close, what the database says. */
+  lostRace: 'taken' | 'duplicate key' = 'taken';
   /** Settings that the template leaves to nobody: 400, whatever the value. */
   readonly refusedSettings = new Set<Setting>();
 
@@ -55,7 +59,7 @@ export class Builder extends Wire {
       updates: checkedUpdates(body.automatic_updates ?? 'never'),
     };
     if (this.workspaceStore.named(owner.username, body.name) !== undefined) {
-      throw nameTaken('Workspace', body.name);
+      throw this.taken('Workspace', body.name, 'workspaces_owner_id_lower_idx');
     }
     const version = this.#usableVersion(body.template_version_id ?? template.active_version_id, template.id);
     const given = body.rich_parameter_values ?? [];
@@ -107,6 +111,10 @@ export class Builder extends Wire {
     if (!this.ignoredSettings.has('automaticUpdates')) this.workspaceStore.set(row.id, { updates: checked });
   }
 
+  protected taken(kind: string, name: string, constraint: string): CoderError {
+    return this.lostRace === 'taken' ? nameTaken(kind, name) : lostRace('Internal server error', constraint);
+  }
+
   #admit(setting: Setting, row: WorkspaceRow): void {
     if (setting !== 'automaticUpdates' && row.owner.id === PREBUILDS.id) {
       throw conflict('It is not supported for prebuilt workspaces');
@@ -126,7 +134,11 @@ export class Builder extends Wire {
         { field: 'template_id', detail: 'Exactly one of template_id and template_version_id is needed' },
       ]);
     }
-    const templateID = id ?? this.templateStore.version(versionID ?? '')?.templateID;
+    const version = this.templateStore.version(versionID ?? '');
+    if (version?.archived === true) {
+      throw failure('Archived template versions cannot be used to make a workspace.');
+    }
+    const templateID = id ?? version?.templateID;
     const template = this.templateStore.all.find((t) => t.id === templateID);
     if (template === undefined) {
       const field = id === undefined ? 'template_version_id' : 'template_id';
@@ -165,11 +177,7 @@ export class Builder extends Wire {
 }
 
 export function checkWorkspaceName(name: string): void {
-  const isFine = /^[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*$/.test(name) && name.length <= 32;
-  if (isFine && name !== 'new' && name !== 'create') return;
-  throw invalid('Validation failed.', [
-    { field: 'name', detail: 'Validation failed for tag "workspace_name"' },
-  ]);
+  admitFields({ name: failsAsName(name, 'workspace_name') });
 }
 
 function checkedUpdates(updates: string): string {

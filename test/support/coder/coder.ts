@@ -1,3 +1,4 @@
+import type { Clock } from '../../../src/base/clock.ts';
 import type { CoderClient, DeletedOption, JobQuery, WorkspaceQuery } from '../../../src/coder/client.ts';
 import type {
   BuildInfo,
@@ -20,11 +21,31 @@ import type {
   WorkspaceBuild,
   WorkspaceList,
 } from '../../../src/coder/types.ts';
-import { Acts } from './acts.ts';
+import { isSegment } from '../../../src/coder/route.ts';
+import { Calls } from './calls.ts';
 import type { StoredFile } from './files.ts';
 import { shownVariables } from './imports.ts';
+import {
+  admitFields,
+  failsAsDescription,
+  failsAsDisplayName,
+  failsAsName,
+  failsAsVersionName,
+  isKeptDescription,
+} from './names.ts';
 import { DEPLOYMENT, isSameName, OPERATOR, ORGANIZATION, ORGANIZATIONS, type Person } from './people.ts';
-import { conflict, forbidden, found, gone, invalid, notFound, tooEarly, unknownUser } from './refusals.ts';
+import {
+  conflict,
+  failure,
+  forbidden,
+  found,
+  gone,
+  invalid,
+  notFound,
+  tooEarly,
+  unknownUser,
+} from './refusals.ts';
+import { inListOrder, searchFor } from './search.ts';
 import { newSettings } from './template-settings.ts';
 import { logOf, newVersionOf, versionOf, type VersionRow } from './templates.ts';
 import { isBusy, type WorkspaceRow } from './workspaces.ts';
@@ -39,7 +60,7 @@ const TOKEN_LIFETIME_MS = 86_400_000;
  * `coder-contract.ts` runs against both. Other people act on it through the methods of `Acts`, and requests may be lost.
  */
 export class SimulatedCoder
-  extends Acts
+  extends Calls
   implements
     Pick<
       CoderClient,
@@ -82,11 +103,17 @@ export class SimulatedCoder
 {
   /** What must never happen. */
   readonly violations: string[] = [];
+  /** What it calls itself. */
+  readonly version = 'v2.30.0+scripted';
   /** Of Coder's database. */
   deploymentID = DEPLOYMENT;
   /** What becomes of the rows of a whole list on their way: a page that moved, a proxy, a fault in Coder. */
   ofList: (rows: readonly Workspace[]) => readonly Workspace[] = (rows) => rows;
   #nextList: ReturnType<typeof door> | undefined;
+
+  get time(): Clock {
+    return this.clock;
+  }
 
   /** This, where a real client is asked for. */
   get client(): CoderClient {
@@ -118,7 +145,7 @@ export class SimulatedCoder
 
   async buildInfo(): Promise<BuildInfo> {
     await this.arrive();
-    return { version: 'v2.30.0+scripted', deployment_id: this.deploymentID };
+    return { version: this.version, deployment_id: this.deploymentID };
   }
 
   async tokenExpiry(): Promise<TokenExpiry> {
@@ -155,16 +182,18 @@ export class SimulatedCoder
 
   async workspaces({ query = '', limit = 0, offset = 0 }: WorkspaceQuery = {}): Promise<WorkspaceList> {
     await this.arrive();
-    const terms = query.split(/\s+/).filter((term) => term !== '');
+    const isFound = searchFor(query, OPERATOR.username);
+    const isWhole = query === '';
     const counted = this.workspaceStore.present
       .filter((row) => this.sight.ofWorkspace(row))
       .map((row) => this.workspaceStore.shown(row))
-      .filter((workspace) => terms.every((term) => matches(workspace, term)));
+      .filter(isFound)
+      .sort(inListOrder);
     const page = counted.slice(offset, limit === 0 ? undefined : offset + limit);
     // Counted is also what is left out because its template is not to be seen.
     const rows = page.filter((workspace) => this.sight.ofTemplate(workspace.template_id));
-    const answer = { workspaces: terms.length === 0 ? this.ofList(rows) : rows, count: counted.length };
-    if (terms.length > 0) return answer;
+    const answer = { workspaces: isWhole ? this.ofList(rows) : rows, count: counted.length };
+    if (!isWhole) return answer;
     const held = this.#nextList;
     this.#nextList = undefined;
     await held?.pass();
@@ -282,8 +311,19 @@ export class SimulatedCoder
 
   createTemplate(organizationID: string, body: CreateTemplateRequest): Promise<Template> {
     return this.change('createTemplate', body.name, () => {
+      admitFields({
+        name: failsAsName(body.name, 'template_name'),
+        display_name: failsAsDisplayName(body.display_name),
+        description: failsAsDescription(body.description),
+      });
       const organization = found(ORGANIZATIONS.find((o) => o.id === organizationID));
-      const version = found(this.templateStore.version(body.template_version_id));
+      const version = found(
+        this.templateStore.version(body.template_version_id),
+        `Template version "${body.template_version_id}" does not exist.`,
+      );
+      if (this.templateStore.byName(organization.name, body.name) !== undefined) {
+        throw this.taken('Template', body.name, 'templates_organization_id_name_idx');
+      }
       return this.templateStore.addTemplate(organization, body.name, version, newSettings(body));
     });
   }
@@ -291,6 +331,11 @@ export class SimulatedCoder
   updateTemplate(id: string, body: UpdateTemplateRequest): Promise<Template | undefined> {
     return this.change('updateTemplate', id, () => {
       this.#admitChange();
+      admitFields({
+        name: body.name === undefined ? undefined : failsAsName(body.name, 'template_name'),
+        display_name: failsAsDisplayName(body.display_name),
+      });
+      if (!isKeptDescription(body.description)) throw failure('An internal server error occurred.');
       return this.templateStore.update(id, body);
     });
   }
@@ -302,8 +347,10 @@ export class SimulatedCoder
       if (version.templateID !== templateID) {
         throw invalid("The provided template version doesn't belong to the specified template.");
       }
-      if (version.job.status !== 'succeeded')
-        throw forbidden('Only versions that have been built successfully');
+      if (version.job.status !== 'succeeded') {
+        throw forbidden('Only versions that have been built successfully can be promoted.');
+      }
+      if (version.archived) throw invalid('The provided template version is archived.');
       this.promote(templateID, versionID);
     });
   }
@@ -325,7 +372,7 @@ export class SimulatedCoder
 
   async templateVersionByName(organization: string, name: string, version: string): Promise<TemplateVersion> {
     await this.arrive();
-    if (version === '') throw new RangeError('no route is made of an empty name');
+    if (!isSegment(version)) throw new RangeError(`no route is made of the name ${JSON.stringify(version)}`);
     const template = found(this.templateStore.byName(organization, name));
     return versionOf(
       found(this.templateStore.versions.find((v) => v.templateID === template.id && v.name === version)),
@@ -339,6 +386,7 @@ export class SimulatedCoder
     return this.change('createVersion', body.name, () => {
       this.#admitChange();
       const { name, template_id: templateID, file_id: fileID, provisioner } = body;
+      admitFields({ name: failsAsVersionName(name) });
       // Coder looks for the template before it looks for the file.
       this.templateStore.presentFor(templateID);
       const file = found(this.#readable(fileID), 'File not found.');
@@ -384,6 +432,11 @@ export class SimulatedCoder
     await this.arrive();
     const all = logOf(this.#version(id));
     return all.slice(Math.max(0, all.length - (options.lines ?? all.length)));
+  }
+
+  /** Whether the client has uploaded these bytes before. */
+  knowsArchive(tar: Buffer): boolean {
+    return this.files.knows(OPERATOR.id, tar);
   }
 
   async uploadArchive(tar: Buffer): Promise<string> {
@@ -468,27 +521,5 @@ export class SimulatedCoder
 
   #version(id: string): VersionRow {
     return found(this.templateStore.version(id));
-  }
-}
-
-function matches(workspace: Workspace, term: string): boolean {
-  const [, key = '', value = ''] = /^([^:]*):(.*)$/.exec(term.toLowerCase()) ?? [];
-  switch (key) {
-    case 'id':
-      return value.split(',').includes(workspace.id);
-    case 'owner':
-      return workspace.owner_name.toLowerCase() === value;
-    case 'name':
-      return workspace.name.toLowerCase().includes(value);
-    case 'template':
-      return workspace.template_name.toLowerCase() === value;
-    case 'organization':
-      return [workspace.organization_id, workspace.organization_name.toLowerCase()].includes(value);
-    case 'status':
-      return workspace.latest_build.status === value;
-    default:
-      throw invalid('Invalid workspace search query.', [
-        { field: key, detail: 'is not a valid query param' },
-      ]);
   }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { isGone } from '../../../src/coder/errors.ts';
+import { isForbidden, isGone } from '../../../src/coder/errors.ts';
 import type { Template, WorkspaceBuild } from '../../../src/coder/types.ts';
 import { expectFailure, type Contract } from './contract.ts';
 
@@ -68,7 +68,13 @@ export function automationContract(c: Contract): void {
     expect(Date.parse(dormant.dormant_at ?? '')).to.be.greaterThan(0);
     expect(Date.parse(dormant.deleting_at ?? '')).to.be.greaterThan(Date.parse(dormant.dormant_at ?? ''));
     expect(dormant.last_used_at).to.equal(before);
-    await c.client.createBuild(id, { transition: 'start' });
+    const start = c.client.createBuild(id, { transition: 'start' });
+    if (c.isBefore('2.30')) {
+      // A workspace had to be woken before it could be started.
+      await expectFailure(start, isForbidden);
+      return;
+    }
+    await start;
     const awake = await c.client.workspace(id);
     expect(awake).not.to.have.any.keys('dormant_at', 'deleting_at');
     expect(Date.parse(awake.last_used_at ?? '')).to.be.greaterThan(Date.parse(before));

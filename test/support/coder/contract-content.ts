@@ -121,11 +121,12 @@ export function variablesContract(c: Contract): void {
   const valuesOf = async (version: TemplateVersion): Promise<Readonly<Record<string, string>>> =>
     Object.fromEntries((await told(version)).map(({ name, value }) => [name, value]));
 
-  it('are told by name, sensitive ones without their values', async () => {
+  it('are told, sensitive ones without their values', async () => {
     const version = await maker.imported(content, { user_variable_values: needed });
     expect(version.job.error).to.equal(undefined);
     const redacted = '*redacted*';
-    expect(await told(version)).to.deep.equal([
+    // Coder 2.30 tells them by name; before that they came as they are declared.
+    expect(await told(version)).to.have.deep.members([
       { name: 'any', value: '', default_value: '', required: false, sensitive: false },
       {
         name: 'password',
@@ -270,7 +271,7 @@ export function terraformContract(c: Contract): void {
     });
     expect(version.job.error).to.equal(undefined);
     const variables = await c.client.templateVersionVariables(version.id);
-    expect(variables).to.deep.equal([
+    expect(variables).to.have.deep.members([
       {
         name: 'password',
         value: '*redacted*',
@@ -301,9 +302,14 @@ export function terraformContract(c: Contract): void {
     it(`${what} fails, and the log alone says why`, async () => {
       const version = await maker.importedFiles(files);
       expect(version.job.status).to.equal('failed');
-      expect(version.job.error).to.include(error);
       expect(version.job).not.to.have.property('error_code');
-      expect(await errors(version)).to.include(line);
+      if (c.isBefore('2.30') && error.includes('initialize')) {
+        // It was Coder itself that read the files first, and told what is wrong at once.
+        expect(version.job.error).to.include('run parse: parse error');
+      } else {
+        expect(version.job.error).to.include(error);
+        expect(await errors(version)).to.include(line);
+      }
       expect(await c.client.templateVersionVariables(version.id)).to.deep.equal([]);
     });
   }

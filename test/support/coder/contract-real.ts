@@ -5,6 +5,7 @@ import { archiveOf } from '../../../src/coder/archive.ts';
 import { CoderClient } from '../../../src/coder/client.ts';
 import type { CreateBuildRequest } from '../../../src/coder/types.ts';
 import { echoFiles } from '../coder-echo.ts';
+import { askOverHttp, eventsOverHttp, sent } from './ask.ts';
 import { hasEnded, type ContractHarness } from './contract.ts';
 import type { VersionContent } from './definitions.ts';
 import { PREBUILDS } from './people.ts';
@@ -87,7 +88,9 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
     });
     return ((await response.json()) as { readonly hash: string }).hash;
   };
-  const archive = (content: VersionContent): Promise<Buffer> => archiveOf(echoFiles(content));
+  const { version: called } = await client.buildInfo();
+  const [version = called] = /\d+\.\d+/.exec(called) ?? [];
+  const archive = (content: VersionContent): Promise<Buffer> => archiveOf(echoFiles(content, version));
   const { id: clientID } = await client.me();
 
   /** Coder makes one only with a licence. Nothing is built there. */
@@ -152,11 +155,16 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
     );
   };
 
-  /** Workspaces that keep the provisioners busy. */
+  /** Workspaces that keep the provisioners busy: as many jobs at once are all that they can do. */
   let hanging: readonly string[] = [];
 
   return {
     client,
+    version,
+    now: () => Date.now(),
+    ask: (method, path, question = {}) =>
+      askOverHttp(`${url}/api/v2${path}`, method, sent(question, stack.coder.operatorToken)),
+    events: (path) => eventsOverHttp(`${url}/api/v2${path}`, sent({}, stack.coder.operatorToken)),
     organization: { id: organizationID, name },
     otherOrganization,
     owners,
@@ -186,7 +194,7 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
         template_version_id: version.id,
       });
       const made = Array.from({ length: DAEMONS }, (_, i) =>
-        client.createWorkspace(owners[1], { name: `hanging-${i}`, template_id: template.id }),
+        client.createWorkspace(owners[1], { name: `${template.name}-${i}`, template_id: template.id }),
       );
       hanging = (await Promise.all(made)).map(({ id }) => id);
       for (const id of hanging) {
@@ -247,6 +255,9 @@ export async function openReal(stack: Stack, client: CoderClient): Promise<Contr
       // Coder shows nobody the user that its prebuilds belong to.
       const { id: ownerID } = owner === PREBUILDS.username ? PREBUILDS : await client.user(owner);
       await stack.coder.sql(`update workspaces set owner_id = '${ownerID}' where id = '${id}'`);
+    },
+    deprecate: async (id) => {
+      await stack.coder.sql(`update templates set deprecated = 'use another one' where id = '${id}'`);
     },
     fixTTL: async (id, ms) => {
       await stack.coder.sql(

@@ -12,13 +12,44 @@ import type {
 } from '../../../src/coder/types.ts';
 import type { VersionContent } from './definitions.ts';
 
+/** A request as it goes over the wire. */
+export interface Question {
+  /** Sent as JSON, unless it is bytes already. */
+  readonly body?: object | string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Default: the client's. With `null` there is none. */
+  readonly token?: string | null;
+}
+
+/** What came back. */
+export interface Answer {
+  readonly status: number;
+  /** By their names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** What came on a stream of events. */
+export interface StreamedEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
 /** A Coder of whatever kind, with what a test needs besides the client: other people, time, and a provisioner. */
 export interface ContractHarness {
   /** Under test. It may do everything in the organization. */
   readonly client: CoderClient;
+  /** Such as `2.30`. */
+  readonly version: string;
+  /** What time it is for this Coder, in milliseconds. */
+  now(): number;
+  /** Asks what the client does not ask, or does not pass on. The path is the one below `/api/v2`. */
+  ask(method: string, path: string, question?: Question): Promise<Answer>;
   readonly organization: { readonly id: string; readonly name: string };
   /** Another one in which it may do everything. Nothing is built there. */
   readonly otherOrganization: { readonly id: string; readonly name: string };
+  /** The events of a stream with their data, for as long as they are read. */
+  events(path: string): AsyncGenerator<StreamedEvent, void, undefined>;
   /** Names of two members, for whom workspaces are made. */
   readonly owners: readonly [string, string];
   /** Reads until it is done, while time passes and builds and imports end as their content says. */
@@ -59,6 +90,8 @@ export interface ContractHarness {
   loseRole(): Promise<void>;
   regainRole(): Promise<void>;
   changeOwner(workspaceID: string, owner: string): Promise<void>;
+  /** Somebody with a licence deprecates a template. */
+  deprecate(templateID: string): Promise<void>;
   /** The template takes the TTL into its own hands. */
   fixTTL(templateID: string, ms: number): Promise<void>;
   /** The deadline of the latest build is past. */
@@ -90,6 +123,17 @@ export class Contract {
 
   get client(): CoderClient {
     return this.harness.client;
+  }
+
+  ask(method: string, path: string, question?: Question): Promise<Answer> {
+    return this.harness.ask(method, path, question);
+  }
+
+  /** Whether this Coder is older than a version such as `2.30`, from which on something else is so. */
+  isBefore(version: string): boolean {
+    const [major = 0, minor = 0] = this.harness.version.split('.').map(Number);
+    const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number);
+    return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
   }
 
   get owner(): string {
@@ -178,6 +222,44 @@ export function given(
   values: Readonly<Record<string, string>>,
 ): Pick<CreateBuildRequest & CreateWorkspaceRequest, 'rich_parameter_values'> {
   return { rich_parameter_values: Object.entries(values).map(([name, value]) => ({ name, value })) };
+}
+
+/** The object that an answer holds. */
+export function said(answer: Answer): Readonly<Record<string, unknown>> {
+  return jsonIn(answer) as Readonly<Record<string, unknown>>;
+}
+
+/** What an answer says in JSON. */
+export function jsonIn({ text }: Answer): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return expect.fail(`This is no JSON: ${text.slice(0, 200)}`);
+  }
+}
+
+/** An error in Coder's own form. */
+export interface Refused {
+  readonly status: number;
+  readonly message: string;
+  readonly detail?: string;
+  /** The fields that Coder found fault with. */
+  readonly fields: readonly string[];
+}
+
+export function refusalIn(answer: Answer): Refused {
+  const {
+    message,
+    detail,
+    validations = [],
+  } = jsonIn(answer) as {
+    readonly message: string;
+    readonly detail?: string;
+    readonly validations?: readonly { readonly field: string }[];
+  };
+  expect(message, 'an error says what it is').to.be.a('string').and.not.equal('');
+  const fields = validations.map(({ field }) => field);
+  return { status: answer.status, message, fields, ...(detail === undefined ? {} : { detail }) };
 }
 
 export function hasEnded({ status }: ProvisionerJob): boolean {

@@ -52,10 +52,13 @@ export class Files {
     this.#limit.admit(`${readerID} GET ${id}`);
   }
 
+  knows(creatorID: string, bytes: Buffer): boolean {
+    return this.#known(creatorID, bytes) !== undefined;
+  }
+
   /** Stores what somebody sends who is not held to a limit. */
   keep(creatorID: string, bytes: Buffer): StoredFile {
-    const hash = sha256(bytes);
-    const known = this.#stored.find((f) => f.creatorID === creatorID && sha256(f.bytes) === hash);
+    const known = this.#known(creatorID, bytes);
     if (known !== undefined) return known;
     const file = { id: randomUUID(), creatorID, bytes, content: contentOf(bytes) };
     this.#stored = [...this.#stored, file];
@@ -65,6 +68,11 @@ export class Files {
   /** An archive that plays the content. */
   keepContent(creatorID: string, content: VersionContent): StoredFile {
     return this.keep(creatorID, tarOf({ [CONTENT_FILE]: JSON.stringify(content) }));
+  }
+
+  #known(creatorID: string, bytes: Buffer): StoredFile | undefined {
+    const hash = sha256(bytes);
+    return this.#stored.find((f) => f.creatorID === creatorID && sha256(f.bytes) === hash);
   }
 
   find(id: string | undefined): StoredFile | undefined {

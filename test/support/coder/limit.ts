@@ -2,6 +2,16 @@ import type { Clock } from '../../../src/base/clock.ts';
 import { rateLimited } from './refusals.ts';
 
 const MINUTE_MS = 60_000;
+/** So many requests a minute one address may make to each path. */
+export const GENERAL_LIMIT = 512;
+
+/** What the headers of an answer tell of a limit. */
+export interface Allowance {
+  readonly limit: number;
+  readonly remaining: number;
+  /** When the minute of the clock ends. */
+  readonly resetAt: number;
+}
 
 interface Count {
   /** When the minute of the clock began. */
@@ -26,12 +36,22 @@ export class MinuteLimit {
 
   /** @throws CoderError 429 */
   admit(key: string): void {
+    const { minute, present, before, rate } = this.#rateOf(key);
+    if (rate + 1 > this.#most) throw rateLimited(this.#most);
+    this.#counts.set(key, { minute, present: present + 1, before });
+  }
+
+  allowance(key: string): Allowance {
+    const { minute, rate } = this.#rateOf(key);
+    return { limit: this.#most, remaining: this.#most - rate, resetAt: minute + MINUTE_MS };
+  }
+
+  #rateOf(key: string): Count & { readonly rate: number } {
     const now = this.#clock.now();
     const minute = now - (now % MINUTE_MS);
     const { present, before } = this.#countAt(key, minute);
     const rate = Math.round((before * (MINUTE_MS - (now - minute))) / MINUTE_MS + present);
-    if (rate + 1 > this.#most) throw rateLimited(this.#most);
-    this.#counts.set(key, { minute, present: present + 1, before });
+    return { minute, present, before, rate };
   }
 
   #countAt(key: string, minute: number): Pick<Count, 'present' | 'before'> {

@@ -23,6 +23,10 @@ export function isSameName(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
+export function isUUID(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
 /** Who there is in one scripted Coder. */
 export class People {
   #all: readonly Person[] = [OPERATOR, OWNER, STRANGER, PREBUILDS];

@@ -1,21 +1,30 @@
-import { CoderError, type CoderErrorKind, type Validation } from '../../../src/coder/errors.ts';
+import {
+  CoderError,
+  type CoderErrorKind,
+  type CoderErrorOptions,
+  type Validation,
+} from '../../../src/coder/errors.ts';
 
-/** Error answers, as the client makes them of what Coder sends. */
+/** An error answer, as the client makes it of what Coder sends, with the part that the client does not pass on. */
+export class Refusal extends CoderError {
+  readonly detail: string | undefined;
+
+  constructor(kind: CoderErrorKind, message: string, options: CoderErrorOptions, detail?: string) {
+    super(kind, message, options);
+    this.detail = detail;
+  }
+}
 
 function refusal(
   kind: CoderErrorKind,
   status: number,
   message: string,
   validations: readonly Validation[] = [],
-  retryAfterMs?: number,
-): CoderError {
-  return new CoderError(kind, `status ${status}: ${message}`, {
-    status,
-    coderMessage: message,
-    validations,
-    retryAfterMs,
-    mayHaveChanged: true,
-  });
+  more: { readonly retryAfterMs?: number; readonly detail?: string } = {},
+): Refusal {
+  const { retryAfterMs, detail } = more;
+  const options = { status, coderMessage: message, validations, retryAfterMs, mayHaveChanged: true };
+  return new Refusal(kind, `status ${status}: ${message}`, options, detail);
 }
 
 export function invalid(message: string, validations: readonly Validation[] = []): CoderError {
@@ -29,6 +38,12 @@ export function conflict(message: string, validations: readonly Validation[] = [
 export function nameTaken(kind: string, name: string): CoderError {
   const detail = 'This value is already in use and should be unique.';
   return conflict(`${kind} "${name}" already exists.`, [{ field: 'name', detail }]);
+}
+
+/** Somebody else was first by so little that only the database noticed. */
+export function lostRace(message: string, constraint: string): CoderError {
+  const detail = `pq: duplicate key value violates unique constraint "${constraint}"`;
+  return refusal('Conflict', 500, message, [], { detail });
 }
 
 export function notImported(status: string): CoderError {
@@ -49,18 +64,29 @@ export function forbidden(message: string): CoderError {
 
 export function notFound(
   message = 'Resource not found or you do not have access to this resource',
+  detail?: string,
 ): CoderError {
-  return refusal('NotFound', 404, message);
+  return refusal('NotFound', 404, message, [], detail === undefined ? {} : { detail });
+}
+
+export function unauthorized(detail: string): CoderError {
+  const message = 'You are signed out or your session has expired. Please sign in again to continue.';
+  return refusal('Unauthorized', 401, message, [], { detail });
 }
 
 /** Coder always asks for a minute, however soon it would take the next one. */
 export function rateLimited(limit: number): CoderError {
   const message = `You've been rate limited for sending more than ${limit} requests in 1m0s.`;
-  return refusal('RateLimited', 429, message, [], 60_000);
+  return refusal('RateLimited', 429, message, [], { retryAfterMs: 60_000 });
 }
 
 export function notAllowed(message: string): CoderError {
   return refusal('Invalid', 405, message);
+}
+
+/** What was expected of it is not so. */
+export function unexpected(message: string): CoderError {
+  return refusal('Conflict', 412, message);
 }
 
 export function gone(): CoderError {

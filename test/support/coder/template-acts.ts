@@ -119,6 +119,11 @@ export class TemplateActs extends Builder {
     for (const { id } of this.templateStore.present) this.templateStore.set(id, settings);
   }
 
+  /** Somebody wishes that nobody takes this template any more. */
+  deprecate(id: string, message = 'use another one'): void {
+    this.templateStore.set(id, { deprecated: true, deprecation_message: message });
+  }
+
   /** From now on Coder has a licence for everything. */
   license(): void {
     this.templateStore.isLicensed = true;

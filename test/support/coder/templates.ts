@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type {
+  ImportJob,
   JobLog,
   JobStatus,
   MatchedProvisioners,
@@ -44,6 +45,8 @@ export interface VersionRow extends JobRow {
   readonly fault: ImportFault | undefined;
   /** How many could take it. */
   readonly provisioners: MatchedProvisioners;
+  /** Not to be found in the list of versions any more, and not to be used by what is new. */
+  readonly archived: boolean;
 }
 
 /** A version, whoever asks for it. */
@@ -144,6 +147,7 @@ export class Templates {
       variables,
       fault: faultOf(file.bytes, provisioner) ?? missingVariables(content.variables ?? [], variables),
       provisioners: { count, available: count },
+      archived: false,
     };
     this.#versions = [...this.#versions, row];
     return row;
@@ -163,6 +167,10 @@ export class Templates {
   /** Ends imports, all that are under way or those that are chosen. None succeeds that cannot. */
   finishImports(status: JobStatus, error: string, isChosen: (v: VersionRow) => boolean = () => true): void {
     this.#versions = this.#versions.map((v) => {
+      // A provisioner that was told to stop reports that as an error.
+      if (v.job.status === 'canceling') {
+        return { ...v, ...this.#jobs.ended(v, 'failed', 'canceled'), variables: [] };
+      }
       if (v.job.status !== 'running' || !isChosen(v)) return v;
       const fault = status === 'succeeded' ? v.fault : undefined;
       const ended =
@@ -172,6 +180,15 @@ export class Templates {
       const isRead = ended.job.status === 'succeeded' || fault?.code !== undefined;
       return { ...v, ...ended, variables: isRead ? v.variables : [] };
     });
+  }
+
+  /** Somebody cancels an import that is under way. */
+  cancelImport(id: string): void {
+    this.#versions = this.#versions.map((v) => (v.id === id ? { ...v, ...this.#jobs.cancelled(v) } : v));
+  }
+
+  setVersion(id: string, change: Partial<VersionRow>): void {
+    this.#versions = this.#versions.map((v) => (v.id === id ? { ...v, ...change } : v));
   }
 
   /** @throws CoderError 400, 409 */
@@ -249,7 +266,16 @@ export function logOf({ job, fault }: VersionRow): readonly JobLog[] {
   return lines.map((line, i) => ({ ...line, id: i + 1 }));
 }
 
-/** The version as Coder answers the request that makes it. */
+/** The version as Coder answers the request that makes it: nothing has happened yet. */
 export function newVersionOf(row: VersionRow): TemplateVersion {
-  return { ...versionOf(row), matched_provisioners: row.provisioners };
+  const { id, created_at, initiator_id, file_id, tags } = row.job;
+  const job: ImportJob = {
+    id,
+    created_at,
+    status: 'pending',
+    ...(initiator_id === undefined ? {} : { initiator_id }),
+    ...(file_id === undefined ? {} : { file_id }),
+    ...(tags === undefined ? {} : { tags }),
+  };
+  return { ...versionOf(row), job, matched_provisioners: row.provisioners };
 }

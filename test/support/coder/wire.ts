@@ -1,5 +1,7 @@
 import type { Clock } from '../../../src/base/clock.ts';
 import { CoderError } from '../../../src/coder/errors.ts';
+import { GENERAL_LIMIT } from './limit.ts';
+import { failure, rateLimited } from './refusals.ts';
 
 /** What becomes of the next request that changes something. */
 export type Fate =
@@ -11,7 +13,13 @@ export type Fate =
   /** Hangs somewhere for a while, and is carried out when nobody waits for the answer any more. */
   | 'late'
   /** 400. */
-  | 'refused';
+  | 'refused'
+  /** 429, and a minute to wait. */
+  | 'limited'
+  /** Carried out; 500 is answered all the same. */
+  | 'failed'
+  /** Carried out; the connection breaks before there is an answer. */
+  | 'cut';
 
 /** A request that changed something, as it arrived. */
 export interface Landed {
@@ -101,6 +109,14 @@ export class Wire {
       case 'answer lost':
         land();
         throw unclear;
+      case 'limited':
+        throw rateLimited(GENERAL_LIMIT);
+      case 'failed':
+        land();
+        throw failure('An internal server error occurred.');
+      case 'cut':
+        land();
+        throw new CoderError('Unreachable', `${what}: the connection was closed`, { mayHaveChanged: true });
       case 'late':
         this.clock.after(LATE_MS, () => {
           try {

@@ -64,6 +64,7 @@ export class Workspaces {
   readonly #jobs: Jobs;
   readonly #templates: Templates;
   #rows: readonly WorkspaceRow[] = [];
+  readonly #listeners = new Set<(id: string) => void>();
   /** Whether new builds wait until a provisioner has time for them. */
   isQueued = false;
   /** From the end of a start on; a template's requirement sets it. Undefined: no limit. */
@@ -112,6 +113,16 @@ export class Workspaces {
 
   set(id: string, change: Partial<WorkspaceRow>): void {
     this.#rows = this.#rows.map((r) => (r.id === id ? { ...r, ...change } : r));
+    // Whoever looks on is told of builds and names, and not of settings.
+    if (change.builds !== undefined || change.name !== undefined) {
+      for (const listener of this.#listeners) listener(id);
+    }
+  }
+
+  /** Calls with the id of each workspace that is built or renamed, until what is returned is called. */
+  onChange(listener: (id: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Somebody has another name, in all that was there before, too. */

@@ -52,6 +52,14 @@ describe('The scripted Coder', () => {
       expect(coder.landed.map((l) => l.what)).to.deep.equal([what, what]);
       coder.fate = 'refused';
       expect(isInvalid(await outcome(call()))).to.equal(true);
+      coder.fate = 'limited';
+      expect(await outcome(call())).to.include({ kind: 'RateLimited', retryAfterMs: 60_000 });
+      expect(coder.landed).to.have.length(2);
+      coder.fate = 'failed';
+      expect(await outcome(call())).to.include({ kind: 'ServerError', status: 500, unclear: true });
+      coder.fate = 'cut';
+      expect(await outcome(call())).to.include({ kind: 'Unreachable', unclear: true });
+      expect(coder.landed).to.have.length(4);
       expect(await outcome(call())).to.equal('answered');
     });
   }
@@ -64,6 +72,21 @@ describe('The scripted Coder', () => {
     }
     coder.refusedSettings.add('ttl').add('autostart').add('automaticUpdates');
     for (const [call] of Object.values(settings)) expect(isInvalid(await outcome(call()))).to.equal(true);
+  });
+
+  it('tells the loser of a close race for a name what its database says, and makes nothing', async () => {
+    const [template = coder.addTemplate()] = coder.presentTemplates;
+    coder.lostRace = 'duplicate key';
+    const lost = await outcome(
+      coder.createWorkspace(OWNER.username, { name: 'DEV', template_id: template.id }),
+    );
+    expect(lost).to.include({ kind: 'Conflict', status: 500 });
+    expect(coder.present).to.have.length(1);
+    coder.lostRace = 'taken';
+    const taken = await outcome(
+      coder.createWorkspace(OWNER.username, { name: 'DEV', template_id: template.id }),
+    );
+    expect(taken).to.include({ kind: 'Conflict', status: 409 });
   });
 
   it('lets a build fail for a quota that is used up', () => {

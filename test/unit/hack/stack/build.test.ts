@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { BuildOutput, goBuildFlags, versionIn } from '../../../../hack/stack/build.ts';
 import { StackError } from '../../../../hack/stack/errors.ts';
-import { programVersion } from '../../../../hack/stack/programs.ts';
+import { coderTools, programVersion } from '../../../../hack/stack/programs.ts';
 
 describe('building from Go modules', () => {
   it('counts packages and modules in what `go build -v` writes, however it is cut', () => {
@@ -45,5 +45,17 @@ describe('building from Go modules', () => {
     expect(programVersion('kubectl')).to.match(/^v1\.\d+\.\d+$/);
     expect(programVersion('kubectl')).to.equal(programVersion('kube-apiserver'));
     expect(programVersion('coder')).to.match(/^v2\.\d+\.\d+$/);
+  });
+
+  it('knows the older Coders that tests can be run against, and says which there are', () => {
+    const newest = programVersion('coder').slice(1);
+    expect(coderTools(undefined)).to.equal('coder');
+    expect(coderTools(newest)).to.equal('coder');
+    expect(coderTools('2.29')).to.equal('coder-2.29');
+    expect(coderTools('2.29.1')).to.equal('coder-2.29');
+    for (const wanted of ['2.2', '2.29.9', 'coder', '../coder']) {
+      expect(() => coderTools(wanted), wanted).to.throw(StackError, `There is no Coder ${wanted}`);
+      expect(() => coderTools(wanted), wanted).to.throw(newest);
+    }
   });
 });
