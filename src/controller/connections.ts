@@ -60,8 +60,32 @@ export interface ConnectionsOptions {
 }
 
 interface Observed extends LiveConnection {
-  readonly stop: AbortController;
+  readonly watch: Watch;
   readonly pollIntervalMs: number;
+}
+
+/** What is seen of Coder through one connection, while that works. */
+class Watch {
+  readonly #run: (signal: AbortSignal) => Promise<void>;
+  #stop: AbortController | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(run: (signal: AbortSignal) => Promise<void>) {
+    this.#run = run;
+  }
+
+  /** Begins, or goes on where it was. */
+  begin(): void {
+    if (this.#stop !== undefined) return;
+    const { signal } = (this.#stop = new AbortController());
+    this.#ended = this.#ended.then(() => this.#run(signal));
+  }
+
+  /** Until it is begun again. */
+  end(): void {
+    this.#stop?.abort(new Error('the connection is not used any more'));
+    this.#stop = undefined;
+  }
 }
 
 /** A connection works, or it has a failure and perhaps worked before. */
@@ -125,6 +149,7 @@ export class Connections {
     if (goesOn) live.slots.setLimit(maxConcurrentBuilds);
     else this.#end(before);
     this.#entries.set(namespace, { controlPlane, live, failure: undefined });
+    live.watch.begin();
     const isSame = before?.failure === undefined && goesOn && isDeepStrictEqual(before.live.fact, fact);
     if (!isSame) this.#options.onChange(namespace);
   }
@@ -133,6 +158,9 @@ export class Connections {
    * The control plane cannot be used now. The last connection is kept, for deletions, unless another Coder answers in
    * its place: the token must not be sent there, neither by a deletion nor by the observer.
    *
+   * A Coder that does not answer, or refuses the token, is left alone until it does: an outage costs what the control
+   * plane asks, and no more with many objects or organizations.
+   *
    * @param permissions what the control plane allows now; left out, what it allowed before.
    */
   failed(namespace: string, controlPlane: string, cause: Cause, permissions?: Permissions): void {
@@ -140,6 +168,9 @@ export class Connections {
     const since = before?.failure?.since ?? this.#options.clock.monotonic();
     const isAnother = cause.reason === 'DeploymentMismatch';
     if (isAnother) this.#end(before);
+    else if (cause.reason === 'CoderUnreachable') before?.live?.watch.end();
+    // What is deleted after its Secret is seen to end.
+    else before?.live?.watch.begin();
     const last = isAnother ? undefined : before?.live;
     const live = last === undefined ? undefined : { ...last, fact: { ...last.fact, ...permissions } };
     this.#entries.set(namespace, { controlPlane, live, failure: { cause, since } });
@@ -176,7 +207,7 @@ export class Connections {
   }
 
   #end(entry: Entry | undefined): void {
-    entry?.live?.stop.abort(new Error('the connection is not used any more'));
+    entry?.live?.watch.end();
     entry?.live?.slots.close();
   }
 
@@ -197,7 +228,6 @@ export class Connections {
   #observe(namespace: string, controlPlane: string, connection: NewConnection): Observed {
     const { clock, logger, signal, onWorkspace, onTemplate, onFirstLook, onLook, onSlot } = this.#options;
     const { client, fact, pollIntervalMs, maxConcurrentBuilds } = connection;
-    const stop = new AbortController();
     const slots = new BuildSlots({
       clock,
       userID: fact.userID,
@@ -222,9 +252,11 @@ export class Connections {
       onError: (error) => this.suspect(namespace, error),
       assertSameCoder: (ended) => this.#assertSameCoder(namespace, controlPlane, client, ended),
     });
-    observer.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
-      logger.error('an observer ended', { namespace, controlPlane, error });
-    });
+    const watch = new Watch((ended) =>
+      observer.run(AbortSignal.any([signal, ended])).catch((error: unknown) => {
+        logger.error('an observer ended', { namespace, controlPlane, error });
+      }),
+    );
     return {
       client,
       fact,
@@ -233,7 +265,7 @@ export class Connections {
       versions: new VersionCache({ client }),
       slots,
       uploads: new UploadSlots(clock),
-      stop,
+      watch,
     };
   }
 }

@@ -55,7 +55,7 @@ describe('the control plane', function () {
       expect(Date.parse(status?.tokenExpiresAt ?? '')).to.be.greaterThan(Date.now());
     });
 
-    it('is replaced without a restart', async () => {
+    it('F10. is replaced without a restart', async () => {
       await tenant.apply(tenant.credentials({ token: second }));
       await look();
       const path = `/users/${tenant.stack.coder.operatorUser}/keys/${first.split('-')[0] ?? ''}`;

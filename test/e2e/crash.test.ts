@@ -62,7 +62,7 @@ describe('crashes', function () {
     (r: GateRequest): boolean =>
       r.method === 'POST' && path.test(r.path) && r.body.includes(text);
 
-  it('makes each workspace and template once when it is killed at their creation', async () => {
+  it('F18. makes each workspace and template once when it is killed at their creation', async () => {
     const stopped = moments.flatMap((stop) => [
       gate.stopNext(stop, `create ${nameOf(stop)}`, post(/\/users\/[^/]+\/workspaces$/, `"${nameOf(stop)}"`)),
       gate.stopNext(stop, `create template t${stop}`, post(/\/templates$/, `"${tenant.tag}t${stop}"`)),
@@ -109,7 +109,7 @@ describe('crashes', function () {
     }
   });
 
-  it('stops once when it is killed at the stop', async () => {
+  it('F19. stops once when it is killed at the stop', async () => {
     const stopped = moments.map((stop) => gate.stopNext(stop, `build of ${nameOf(stop)}`, isBuildOf(stop)));
     await tenant.apply(...moments.map((stop) => tenant.workspace({ running: false }, nameOf(stop))));
     await killAt(stopped);
@@ -119,7 +119,7 @@ describe('crashes', function () {
     }
   });
 
-  it('starts once when it is killed at the start', async () => {
+  it('F19. starts once when it is killed at the start', async () => {
     const stopped = moments.map((stop) => gate.stopNext(stop, `build of ${nameOf(stop)}`, isBuildOf(stop)));
     await tenant.apply(...moments.map((stop) => tenant.workspace({ running: true }, nameOf(stop))));
     await killAt(stopped);

@@ -68,7 +68,7 @@ describe('deletion', function () {
     await tenant.coder.createBuild(keptID, { transition: 'delete' });
   });
 
-  it('that fails says so, is tried again, and lets go of nothing by itself', async () => {
+  it('F36. that fails says so, is tried again, and lets go of nothing by itself', async () => {
     const both = await running(['stuck', 'mended']);
     writeFileSync(flag, '');
     await remove('stuck', 'mended');
@@ -86,7 +86,7 @@ describe('deletion', function () {
     }
   });
 
-  it('is given up where the annotation holds the uid of the object', async () => {
+  it('F36. is given up where the annotation holds the uid of the object', async () => {
     const stuck = await tenant.getWorkspace(name('stuck'));
     const { uid = '', name: object } = stuck.metadata;
     const annotate = (value: string): Promise<string> =>
@@ -104,7 +104,7 @@ describe('deletion', function () {
     );
   });
 
-  it('ends when what kept it from being done is mended', async () => {
+  it('F36. ends when what kept it from being done is mended', async () => {
     const mended = await tenant.getWorkspace(name('mended'));
     expect(existsSync(flag)).to.equal(true);
     rmSync(flag);

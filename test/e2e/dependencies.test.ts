@@ -66,7 +66,7 @@ describe('what is missing or wrong', function () {
       await tenant.untilControlPlane((c) => has(c, 'Reconciling', 'True', 'InvalidCredentials'));
     });
 
-    it('says that the token is refused, and goes on when it is the right one', async () => {
+    it('F10. says that the token is refused, and goes on when it is the right one', async () => {
       await tenant.apply(tenant.credentials({ token: 'aaaaaaaaaa-bbbbbbbbbbbbbbbbbbbbbb' }));
       const refused = await tenant.untilControlPlane((c) => has(c, 'Reconciling', 'True', 'TokenRefused'));
       expect(JSON.stringify(refused)).to.not.contain('bbbbbbbbbbbbbbbbbbbbbb');

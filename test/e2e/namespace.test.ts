@@ -41,7 +41,7 @@ describe('a namespace that is deleted with everything in it', function () {
     await tenant.untilControlPlane((c) => has(c, 'Stalled', 'True', 'SecretForbidden'));
   });
 
-  it('is gone within half a minute, and all that was made for it in Coder', async () => {
+  it('F26. is gone within half a minute, and all that was made for it in Coder', async () => {
     await tenant.stack.kubernetes.kubectl(['delete', 'namespace', tenant.namespace, '--timeout=30s']);
     for (const id of workspaces) {
       expect(isGone(await tenant.coder.workspace(id).catch((error: unknown) => error)), id).to.equal(true);

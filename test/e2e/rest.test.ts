@@ -88,7 +88,7 @@ describe('at rest', function () {
     expect(await coderWrites()).to.deep.equal(coder);
   });
 
-  it('ends in order on SIGTERM, and a successor takes over at once and writes nothing', async () => {
+  it('F40. ends in order on SIGTERM, and a successor takes over at once and writes nothing', async () => {
     const operator = await runningOperator();
     await untilQuiet(() => tenant.operatorWrites().length);
     const before = tenant.operatorWrites();

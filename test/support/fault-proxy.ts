@@ -1,9 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { request, type Dispatcher } from 'undici';
+import { Agent, request, type Dispatcher } from 'undici';
 import { stringify } from 'yaml';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -60,6 +66,22 @@ export interface ProxiedWatch {
   inject(bytes: string | Uint8Array): void;
 }
 
+/** The server behind the proxy. */
+type Upstream = Pick<KubeConnection, 'baseUrl' | 'dispatcher' | 'watchDispatcher' | 'close'> & {
+  /** What a request is sent on with, of what it came with. */
+  readonly headers: (came: IncomingHttpHeaders) => Promise<Readonly<Record<string, string>>>;
+};
+
+/** They belong to one connection, or say what the proxy says itself. */
+const OF_ONE_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'content-length',
+  'host',
+  'expect',
+]);
+
 interface MutableRule {
   readonly matches: Matches;
   readonly fault: Fault;
@@ -68,14 +90,14 @@ interface MutableRule {
 }
 
 /**
- * Stands between our client and the real API server, and breaks what it is told to: single requests by rules, open
- * watches, or all connections. Plain HTTP on the client's side; the program's own connection to the API server on the
- * other.
+ * Stands between our client and the real API server, or a Coder, and breaks what it is told to: single requests by rules,
+ * open watches, or all connections. Plain HTTP on the client's side; the program's own connection to the API server on
+ * the other.
  */
 export class FaultProxy {
   readonly #server: Server;
-  readonly #upstream: KubeConnection;
-  readonly #folder: string;
+  readonly #upstream: Upstream;
+  readonly #folder: string | undefined;
   readonly #port: number;
   readonly #sockets = new Set<Socket>();
   /** They lead nowhere. */
@@ -87,7 +109,7 @@ export class FaultProxy {
   /** All requests, in the order of their arrival. */
   readonly requests: ProxiedRequest[] = [];
 
-  private constructor(server: Server, upstream: KubeConnection, folder: string) {
+  private constructor(server: Server, upstream: Upstream, folder: string | undefined) {
     this.#server = server;
     this.#upstream = upstream;
     this.#folder = folder;
@@ -106,18 +128,50 @@ export class FaultProxy {
 
   /** @param kubeconfig of the API server behind it, and of the user that all requests are made as. */
   static async open(kubeconfig: string): Promise<FaultProxy> {
-    const upstream = await openConnection({
+    const connection = await openConnection({
       ...{ kubeconfig, connections: 64, clock: systemClock, logger: silentLogger },
     });
-    const server = createServer({ keepAliveTimeout: 60_000 });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return new FaultProxy(server, upstream, await mkdtemp(join(tmpdir(), 'fault-proxy-')));
+    return FaultProxy.#over(connection, () => connection.close());
   }
 
-  /** The program's own connection, through the proxy. Closed with it. */
+  /** Before an API server, on a connection that others use too and that stays open. */
+  static over(connection: KubeConnection): Promise<FaultProxy> {
+    return FaultProxy.#over(connection, () => Promise.resolve());
+  }
+
+  static async #over(connection: KubeConnection, close: () => Promise<void>): Promise<FaultProxy> {
+    const { baseUrl, dispatcher, watchDispatcher } = connection;
+    const upstream: Upstream = {
+      ...{ baseUrl, dispatcher, watchDispatcher, close },
+      headers: async ({ 'content-type': type }) => ({
+        ...(await connection.headers()),
+        accept: 'application/json',
+        ...(type === undefined ? {} : { 'content-type': type }),
+      }),
+    };
+    return new FaultProxy(await listening(), upstream, await mkdtemp(join(tmpdir(), 'fault-proxy-')));
+  }
+
+  /** Before any server that speaks plain HTTP, such as a scripted Coder. Requests keep their headers. */
+  static async before(url: string): Promise<FaultProxy> {
+    const dispatcher = new Agent({ connections: 64 });
+    const upstream: Upstream = {
+      ...{ baseUrl: url, dispatcher, watchDispatcher: dispatcher, close: () => dispatcher.destroy() },
+      headers: (came) => Promise.resolve(passedOn(came)),
+    };
+    return new FaultProxy(await listening(), upstream, undefined);
+  }
+
+  /** Where it listens, also while it refuses. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** The program's own connection to the API server, through the proxy. Closed with it. */
   async connect(more: Partial<ConnectionOptions> = {}): Promise<KubeConnection> {
+    if (this.#folder === undefined) throw new Error('there is no API server behind this proxy');
     const kubeconfig = join(this.#folder, 'kubeconfig');
-    await writeFile(kubeconfig, stringify(kubeconfigOf(`http://127.0.0.1:${this.#port}`)));
+    await writeFile(kubeconfig, stringify(kubeconfigOf(this.url)));
     const connection = await openConnection({
       ...{ kubeconfig, clock: systemClock, logger: silentLogger },
       ...more,
@@ -185,7 +239,7 @@ export class FaultProxy {
     await Promise.all(this.#opened.map((connection) => connection.close()));
     if (this.#server.listening) await this.refuse();
     await this.#upstream.close();
-    await rm(this.#folder, { recursive: true });
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true });
   }
 
   async #handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -224,11 +278,9 @@ export class FaultProxy {
     path: string,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const credentials = await this.#upstream.headers();
-    const type = incoming.headers['content-type'];
     return request(this.#upstream.baseUrl + path, {
       method: method,
-      headers: { ...credentials, accept: 'application/json', ...(type && { 'content-type': type }) },
+      headers: await this.#upstream.headers(incoming.headers),
       body: body.length === 0 ? null : body,
       dispatcher: isWatch ? this.#upstream.watchDispatcher : this.#upstream.dispatcher,
       // A write that has come this far is carried out, whatever becomes of the client.
@@ -241,14 +293,18 @@ export class FaultProxy {
     { request: seen, response }: Passage,
     alter: (bytes: Buffer) => Buffer = (bytes) => bytes,
   ): Promise<void> {
-    const type = String(answer.headers['content-type']);
+    const headers = passedOn(answer.headers);
     if (!seen.isWatch || answer.statusCode !== 200) {
       const body = alter(Buffer.from(await answer.body.arrayBuffer()));
-      response.writeHead(answer.statusCode, { 'content-type': type, 'content-length': body.length });
+      const hasBody = answer.statusCode !== 204 && answer.statusCode !== 304;
+      response.writeHead(answer.statusCode, {
+        ...headers,
+        ...(hasBody ? { 'content-length': String(body.length) } : {}),
+      });
       response.end(body);
       return;
     }
-    response.writeHead(200, { 'content-type': type });
+    response.writeHead(200, headers);
     response.flushHeaders();
     const watch = new Watch(seen, response);
     this.#watches.add(watch);
@@ -369,13 +425,64 @@ export function answer(status: number, body: string, headers: Record<string, str
   return ({ response }) => void response.writeHead(status, headers).end(body);
 }
 
+/** The page of a gateway in place of an answer. */
+export function page(status: number, text = 'a gateway'): Fault {
+  return answer(status, `<!doctype html><html><body>${text}</body></html>`, { 'content-type': 'text/html' });
+}
+
+/** Sends the client elsewhere. */
+export function redirect(location: string, status = 302): Fault {
+  return answer(status, '', { location });
+}
+
+/** An error as Coder words it, without asking it. */
+export function coderRefusal(status: number, message: string, headers: Record<string, string> = {}): Fault {
+  return answer(status, JSON.stringify({ message }), { 'content-type': 'application/json', ...headers });
+}
+
+/**
+ * Shows a state that is over: the first read of each address is passed on, and whoever reads it again gets that answer
+ * once more. Begun before a write, it hides the write. For a watch, `ProxiedWatch.stall` does it.
+ */
+export function stale(): Fault {
+  const before = new Map<
+    string,
+    { readonly code: number; readonly headers: object; readonly body: Buffer }
+  >();
+  return async ({ request: { path }, response, ask }) => {
+    const known = before.get(path);
+    if (known === undefined) {
+      const { statusCode: code, headers, body } = await ask();
+      before.set(path, { code, headers: passedOn(headers), body: Buffer.from(await body.arrayBuffer()) });
+    }
+    const { code, headers, body } = known ??
+      before.get(path) ?? { code: 502, headers: {}, body: Buffer.of() };
+    response.writeHead(code, { ...headers, 'content-length': String(body.length) }).end(body);
+  };
+}
+
+async function listening(): Promise<Server> {
+  const server = createServer({ keepAliveTimeout: 60_000 });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+/** Headers as they are sent on by whoever stands in between. */
+export function passedOn(headers: IncomingHttpHeaders): Record<string, string> {
+  const kept = Object.entries(headers).filter(([name]) => !OF_ONE_HOP.has(name));
+  return Object.fromEntries(
+    kept.map(([name, value = '']) => [name, Array.isArray(value) ? value.join(', ') : value]),
+  );
+}
+
 function isCollection(path: string): boolean {
   const [, root, ...rest] = new URL(path, 'http://proxy').pathname.split('/');
   const parts = root === 'apis' ? rest.slice(2) : rest.slice(1);
   return parts[0] === 'namespaces' && parts.length > 2 ? parts.length === 3 : parts.length === 1;
 }
 
-function kubeconfigOf(server: string): object {
+/** A kubeconfig without credentials. */
+export function kubeconfigOf(server: string): object {
   const name = 'proxy';
   return {
     apiVersion: 'v1',

@@ -21,9 +21,11 @@ import { silentLogger, type LogFields, type Logger } from '../../src/base/logger
 import { runOperator } from '../../src/controller/run.ts';
 import type { Settings } from '../../src/controller/settings.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
+import type { KubeConnection } from '../../src/kube/connection.ts';
 import { Reflector } from '../../src/kube/reflector.ts';
 import { Store } from '../../src/kube/store.ts';
 import type { KubeRequestRecord } from '../../src/kube/transport.ts';
+import type { WorkResult } from '../../src/kube/workers.ts';
 import { apiserver, type ApiServer } from './apiserver.ts';
 import type { VersionContent } from './coder/definitions.ts';
 import type { SeenRequest } from './coder-http.ts';
@@ -83,6 +85,14 @@ export interface LoopOptions {
   readonly prepare?: (coder: SimulatedCoder) => void;
   /** Whether what is in Coder is mirrored. Default false: only what a test applies is there. */
   readonly mirrors?: boolean;
+  /** How the operator reaches the API server. Default: as the test does. */
+  readonly connection?: KubeConnection;
+  /** Where the operator finds Coder, which listens at `url`. Default: there. */
+  readonly coderAt?: (url: string) => Promise<string>;
+  /** How much later than the machine's the operator's clock is. Default 0. */
+  readonly skewMs?: number;
+  /** Runs an operator for the namespace until the signal aborts. Default: the whole operator, in this process. */
+  readonly operate?: (namespace: string, signal: AbortSignal) => Promise<void>;
 }
 
 type Conditioned = CoderControlPlane | CoderTemplate | CoderWorkspace;
@@ -109,22 +119,28 @@ export class Loop {
   readonly #faults: unknown[] = [];
   /** How often each object was looked at, by its key in the operator's queue. */
   readonly #passes = new Map<string, number>();
+  readonly #options: LoopOptions;
+  /** How each pass of the operator ended, oldest first. */
+  readonly results: WorkResult[] = [];
   #running: Promise<void> = Promise.resolve();
   #playing: NodeJS.Timeout | undefined;
 
-  private constructor(api: ApiServer, server: CoderServer, clock: Clock) {
+  private constructor(api: ApiServer, server: CoderServer, options: LoopOptions) {
+    const { isPatient = false, skewMs = 0 } = options;
     this.#api = api;
-    this.#clock = clock;
+    this.#options = options;
+    const clock = isPatient ? systemClock : IMPATIENT;
+    this.#clock = { ...clock, now: () => clock.now() + skewMs };
     this.server = server;
   }
 
   /** Starts everything; the control plane is applied and connected. */
   static async open(options: LoopOptions = {}): Promise<Loop> {
-    const { controlPlane = {}, content = {}, isPatient = false, mirrors = false } = options;
+    const { controlPlane = {}, content = {}, mirrors = false } = options;
     const api = await apiserver();
     await api.kubectl(['apply', '--server-side', '--force-conflicts', '-k', 'config/crds']);
     const server = await CoderServer.start(new SimulatedCoder(systemClock));
-    const loop = new Loop(api, server, isPatient ? systemClock : IMPATIENT);
+    const loop = new Loop(api, server, options);
     server.coder.addTemplate('docker', ORGANIZATION, content);
     options.prepare?.(server.coder);
     loop.resumeBuilds();
@@ -266,10 +282,15 @@ export class Loop {
 
   /** The operator ends, and another process of it takes over. */
   async restart(): Promise<void> {
-    this.#stop.abort(new Error('another one takes over'));
-    await this.#running;
+    await this.end();
     this.#stop = new AbortController();
     this.#running = this.#operate();
+  }
+
+  /** The operator is asked to end, and has ended. */
+  async end(): Promise<void> {
+    this.#stop.abort(new Error('another one takes over'));
+    await this.#running;
   }
 
   /** Ends the operator and takes away what it worked on. */
@@ -294,12 +315,14 @@ export class Loop {
   }
 
   async #begin(controlPlane: Partial<CoderControlPlaneSpec>): Promise<void> {
+    const { coderAt = (at: string): Promise<string> => Promise.resolve(at) } = this.#options;
+    const url = await coderAt(this.server.url);
     await this.#api.kubectl(['create', 'namespace', this.namespace]);
     await this.kube.create(
       { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true },
       {
         metadata: { name: 'coder', namespace: this.namespace },
-        ...{ type: 'coder.com/credentials', stringData: { url: this.server.url, token: SCRIPTED_TOKEN } },
+        ...{ type: 'coder.com/credentials', stringData: { url, token: SCRIPTED_TOKEN } },
       },
     );
     await Promise.all([
@@ -318,9 +341,14 @@ export class Loop {
 
   /** Runs the operator until it is stopped. */
   async #operate(): Promise<void> {
+    const { operate, connection = this.#api.connection } = this.#options;
+    if (operate !== undefined) {
+      await operate(this.namespace, this.#stop.signal).catch((error: unknown) => this.#faults.push(error));
+      return;
+    }
     await runOperator(
       {
-        kube: clientOf(this.#api.connection, { onRequest: (record) => this.kubeRequests.push(record) }),
+        kube: clientOf(connection, { onRequest: (record) => this.kubeRequests.push(record) }),
         namespace: this.namespace,
         identity: `loop-${randomUUID()}`,
         leaseDurationMs: 15_000,
@@ -329,7 +357,10 @@ export class Loop {
         hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
         clock: this.#clock,
         logger: this.#logger(),
-        onResult: ({ key }) => this.#passes.set(key, (this.#passes.get(key) ?? 0) + 1),
+        onResult: (result) => {
+          this.results.push(result);
+          this.#passes.set(result.key, (this.#passes.get(result.key) ?? 0) + 1);
+        },
       },
       this.#stop.signal,
     ).catch((error: unknown) => this.#faults.push(error));

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_REQUESTS_PER_MINUTE } from '../../api/effective.ts';
-import type { CoderControlPlane } from '../../api/kinds.ts';
+import { annotations, type CoderControlPlane } from '../../api/kinds.ts';
 import type { Clock } from '../../base/clock.ts';
 import { OperatorError } from '../../base/errors.ts';
 import type { CoderClient } from '../../coder/client.ts';
@@ -40,6 +40,17 @@ interface Entry {
   tried?: Made | undefined;
   /** The last handshake, if it gave a connection. */
   recent?: { readonly wish: ClientWish; readonly fact: HandshakeFact; readonly at: number } | undefined;
+  /** The last handshake, if Coder did not answer it or refused the token. */
+  failing?: Failing | undefined;
+}
+
+interface Failing {
+  readonly wish: ClientWish;
+  readonly fact: Extract<RefusedHandshake, { state: 'failed' }>;
+  /** When it was made. */
+  readonly at: number;
+  /** When the first of those was made that failed with these credentials. */
+  readonly since: number;
 }
 
 /**
@@ -47,6 +58,12 @@ interface Entry {
  * second, and Coder limits how often it says who we are.
  */
 const COUNTS_MS = 3_000;
+/**
+ * The Secret is read every few seconds while nothing works, but Coder is asked with the same credentials only so often:
+ * when it has refused them, and when it has been away for long enough not to be back at any moment.
+ */
+const SELDOM_MS = 30_000;
+const SELDOM_AFTER_MS = 60_000;
 
 /**
  * Makes the operator known to Coder, and keeps the clients, one in use for each namespace.
@@ -85,7 +102,12 @@ export class Handshakes {
       deploymentOf(recent.fact) === object.status?.deploymentID;
     if (counts) return recent.fact;
     entry.recent = undefined;
+    const { failing } = entry;
+    const isSame = failing !== undefined && isDeepStrictEqual(failing.wish, wish);
+    if (isSame && at - failing.at < pauseMs(failing, at) && !isAskedFor(object)) return failing.fact;
     const fact = await this.#tryOne(object, entry, wish);
+    entry.failing =
+      fact.state === 'failed' ? { wish, fact, at, since: isSame ? failing.since : at } : undefined;
     if (deploymentOf(fact) !== undefined) entry.recent = { wish, fact, at };
     return fact;
   }
@@ -205,6 +227,17 @@ async function expiryOf(
     if (!(error instanceof CoderError) || error.kind === 'Aborted') throw error;
     return token;
   }
+}
+
+/** How long what failed is not tried again. */
+function pauseMs({ fact, since }: Failing, now: number): number {
+  return fact.error.kind === 'Unauthorized' || now - since >= SELDOM_AFTER_MS ? SELDOM_MS : 0;
+}
+
+/** Whether a person wants it to be tried now. */
+function isAskedFor({ metadata, status }: CoderControlPlane): boolean {
+  const asked = metadata.annotations?.[annotations.reconcileRequestedAt];
+  return asked !== undefined && asked !== status?.lastHandledReconcileAt;
 }
 
 /** The Coder that a handshake gives a connection to; undefined when it gives none. */

@@ -66,6 +66,8 @@ export class Observer {
   #heldBack = 0;
   #hasLooked = false;
   #hasListedTemplates = false;
+  /** When everything is to be looked at next, on the monotonic clock. */
+  #lookDueAt = -Infinity;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -186,7 +188,7 @@ export class Observer {
     this.#follower.follow(workspaceID);
   }
 
-  /** Runs until the signal aborts. */
+  /** Runs until the signal aborts. May be run again after that, and keeps its rhythm. */
   async run(signal: AbortSignal): Promise<void> {
     // Every read under way listens for the end: that many are no leak.
     setMaxListeners(0, signal);
@@ -210,22 +212,24 @@ export class Observer {
     const { clock, logger, pollIntervalMs, onError, random = Math.random } = this.#options;
     let tookMs = 0;
     let failures = 0;
-    while (!signal.aborted) {
+    for (;;) {
+      const waitMs = this.#lookDueAt - clock.monotonic();
+      if (waitMs > 0) await clock.sleep(waitMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
       const startedAt = clock.monotonic();
       try {
         await this.#lookAtEverything(listTimeoutMs(tookMs), signal);
         failures = 0;
       } catch (error) {
-        // An abort ends the loop; everything else is told and tried again at the next turn.
-        if (!(signal.aborted as boolean)) {
-          failures++;
-          logger.warn('Coder could not be looked at', { error: errorText(error) });
-          onError(error);
-        }
+        // A look that was given up is still to be made; everything else is told and tried again at the next turn.
+        if (signal.aborted as boolean) return;
+        failures++;
+        logger.warn('Coder could not be looked at', { error: errorText(error) });
+        onError(error);
       }
       tookMs = clock.monotonic() - startedAt;
       const pauseMs = pauseAfter({ tookMs, failures, pollIntervalMs, random: random() });
-      await clock.sleep(pauseMs, signal).catch(() => undefined);
+      this.#lookDueAt = clock.monotonic() + pauseMs;
     }
   }
 

@@ -29,7 +29,7 @@ describe('a workspace that is deleted in Coder, through the running loop', funct
     loop.coder.autodelete(id);
   }
 
-  it('by a user: is created again under Enforce, after the cooldown', async () => {
+  it('F8. by a user: is created again under Enforce, after the cooldown', async () => {
     const w = await loop.applied('enforced', { running: true });
     const first = w.id;
     deletedByUser(w);
@@ -48,7 +48,7 @@ describe('a workspace that is deleted in Coder, through the running loop', funct
     expect(loop.coder.present.filter(({ name }) => name === w.name)).to.have.length(1);
   });
 
-  it('by a user: is left under OnChange, until a person asks', async () => {
+  it('F8. by a user: is left under OnChange, until a person asks', async () => {
     const w = await loop.applied('on-change', { running: true, driftPolicy: 'OnChange' });
     deletedByUser(w);
     const object = await w.until((o) => has(o, 'Stalled', 'True', 'DeletedInCoder'));
@@ -62,7 +62,7 @@ describe('a workspace that is deleted in Coder, through the running loop', funct
   });
 
   for (const driftPolicy of ['Enforce', 'OnChange'] as const) {
-    it(`by Coder's own automation: is left under ${driftPolicy}, until a person asks`, async () => {
+    it(`F8, F33. by Coder's own automation: is left under ${driftPolicy}, until a person asks`, async () => {
       const w = await loop.applied(`auto-${driftPolicy.toLowerCase()}`, { running: true, driftPolicy });
       deletedByCoder(w);
       const object = await w.until((o) => has(o, 'Stalled', 'True', 'DeletedInCoder'));

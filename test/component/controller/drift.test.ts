@@ -49,7 +49,7 @@ const ROWS: readonly Row[] = [
     told: /by Coder itself started the workspace/,
   },
   {
-    what: 'the maximum lifetime',
+    what: 'F34. the maximum lifetime',
     spec: { running: true },
     meddle: (coder, id) => coder.endLifetime(id),
     drifted: 'StoppedByAutostop',
@@ -57,7 +57,7 @@ const ROWS: readonly Row[] = [
     told: /by Coder itself stopped the workspace/,
   },
   {
-    what: 'dormancy',
+    what: 'F33. dormancy',
     spec: { running: true },
     meddle: (coder, id) => coder.becomeDormant(24 * HOUR_MS, id),
     drifted: 'StoppedByDormancy',
@@ -77,7 +77,7 @@ const ROWS: readonly Row[] = [
     told: /is dormant since/,
   },
   {
-    what: 'quota',
+    what: 'F11. quota',
     spec: { running: true },
     meddle: (coder, id) => {
       byOwner(coder, id, 'start');
@@ -179,7 +179,7 @@ const ROWS: readonly Row[] = [
     corrected: ['stop', 'start'],
   },
   {
-    what: 'a rename',
+    what: 'F31. a rename',
     spec: { running: true },
     meddle: (coder, id) => coder.rename(`renamed-${id.slice(0, 8)}`, id),
     drifted: 'RenamedInCoder',
@@ -187,7 +187,7 @@ const ROWS: readonly Row[] = [
     told: /In Coder the workspace is now ann\/renamed-/,
   },
   {
-    what: 'another owner',
+    what: 'F31. another owner',
     spec: { running: true },
     meddle: (coder, id) => coder.changeOwner(STRANGER.username, id),
     drifted: 'OwnerChangedInCoder',

@@ -22,7 +22,7 @@ describe('a fight, through the running loop', function () {
   const byOwner = ({ id }: LoopWorkspace, transition: string): void =>
     loop.coder.build(transition, OWNER.id, 'dashboard', { workspaceID: id });
 
-  it('ends when the budget is spent: the operator says so and sends nothing more', async () => {
+  it('F35. ends when the budget is spent: the operator says so and sends nothing more', async () => {
     const w = await loop.applied('fought-over', { running: true });
     for (let i = 1; i <= BUDGET; i++) {
       byOwner(w, 'stop');

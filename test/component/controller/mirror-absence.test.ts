@@ -59,7 +59,7 @@ describe('what Coder does not show, through the running loop', function () {
     expect(creations()).to.deep.equal(['own']);
   }
 
-  it('is not believed to be gone because of rows that lists lack', async () => {
+  it('F38. is not believed to be gone because of rows that lists lack', async () => {
     await open(6);
     let turn = 0;
     m.coder.ofList = (rows) => rows.filter((_, i) => (i + turn++) % 3 !== 0);
@@ -80,7 +80,7 @@ describe('what Coder does not show, through the running loop', function () {
     expect(m.loop.workspaces.filter((o) => o.status?.id === twice.id)).to.have.length(1);
   });
 
-  it('is gone as soon as that is proven, and not sooner', async () => {
+  it('F8. is gone as soon as that is proven, and not sooner', async () => {
     await open(4);
     const [hidden, deleted, both] = mirrored as [Workspace, Workspace, Workspace];
     m.coder.hide(hidden.id);
@@ -110,7 +110,7 @@ describe('what Coder does not show, through the running loop', function () {
     for (const w of mirrored) await m.until(nameOf(w), (o) => isReady(o));
   });
 
-  it('stays, all of it, when the token has lost its role', async () => {
+  it('F9. stays, all of it, when the token has lost its role', async () => {
     await open(25);
     m.coder.loseRole();
     await staysWhile();
@@ -137,7 +137,7 @@ describe('what Coder does not show, through the running loop', function () {
     await staysWhile();
   });
 
-  it('stays when an empty Coder with the same identity answers, as one that was restored', async () => {
+  it('F29. stays when an empty Coder with the same identity answers, as one that was restored', async () => {
     await open(12);
     const before = m.coder;
     const empty = new SimulatedCoder(systemClock);
@@ -149,7 +149,7 @@ describe('what Coder does not show, through the running loop', function () {
     expect(creations()).to.deep.equal(['own']);
   });
 
-  it('stays while another Coder answers, and gives way to what that one has once it is accepted', async () => {
+  it('F30. stays while another Coder answers, and gives way to what that one has once it is accepted', async () => {
     await open(12);
     const other = new SimulatedCoder(systemClock);
     other.deploymentID = OTHER_DEPLOYMENT;

@@ -126,7 +126,7 @@ describe('mirrors, through the running loop', function () {
   });
 
   describe('of what is changed in Coder', () => {
-    it('follow a new name: the new mirror comes first, and then the old one goes', async () => {
+    it('F31. follow a new name: the new mirror comes first, and then the old one goes', async () => {
       m = await LoopMirrors.open();
       const workspace = await m.added('dev');
       const before = m.loop.kubeRequests.length;
@@ -141,7 +141,7 @@ describe('mirrors, through the running loop', function () {
       expect(verbs).to.deep.equal(['create', 'delete']);
     });
 
-    it('follow another owner, the owner who has another name, and the template that has', async () => {
+    it('F31. follow another owner, the owner who has another name, and the template that has', async () => {
       m = await LoopMirrors.open();
       const [given, kept] = [await m.added('given'), await m.added('kept')];
       m.coder.changeOwner(STRANGER.username, given.id);

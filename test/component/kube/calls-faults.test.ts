@@ -127,7 +127,7 @@ describe('calls to a real API server behind a faulty network', function () {
     expect(await read('lost'), 'nothing is written twice').to.deep.equal(carriedOut);
   });
 
-  it('waits with the next write as long as a busy API server asks', async () => {
+  it('F4. waits with the next write as long as a busy API server asks', async () => {
     proxy.break(isPut, refusal(429, 'TooManyRequests', { 'retry-after': '1' }), 1);
     await reconciling(async (results) => {
       const key = objectKey(await made('busy'));

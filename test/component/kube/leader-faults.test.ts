@@ -154,7 +154,7 @@ describe('LeaderElector on a real API server behind a faulty network', function 
     expect(a.epochs).to.deep.equal(['0-a']);
   });
 
-  it('is fenced before another one leads, whether its renewals fail or the process is frozen', async () => {
+  it('F4, F21. is fenced before another one leads, whether its renewals fail or the process is frozen', async () => {
     const faults: Readonly<Record<string, (a: Candidate) => unknown>> = {
       silenced: ({ proxy }) => proxy.break(isWrite, silence),
       swallowed: ({ proxy }) => proxy.break(isWrite, swallowAnswer),

@@ -215,7 +215,7 @@ describe('Reflector on a real API server behind a faulty network', function () {
     expect(reflector.stats()).to.include({ lists: 1, errors: 0 });
   });
 
-  it('notices a watch that has fallen silent, and misses nothing', async () => {
+  it('F5. notices a watch that has fallen silent, and misses nothing', async () => {
     await follow({ inactivityMs: 1000 });
     await watching();
     proxy.watches[0]?.stall();
@@ -226,7 +226,7 @@ describe('Reflector on a real API server behind a faulty network', function () {
     expect(reflector.stats()).to.include({ lists: 1 });
   });
 
-  it('lists again when the API server has forgotten the version, and tells what happened meanwhile', async () => {
+  it('F3. lists again when the API server has forgotten the version, and tells what happened meanwhile', async () => {
     await follow();
     await watching();
     const outage = proxy.break(() => true, reset);
@@ -248,7 +248,7 @@ describe('Reflector on a real API server behind a faulty network', function () {
     await equal();
   });
 
-  it('waits as long as a busy API server asks', async () => {
+  it('F4. waits as long as a busy API server asks', async () => {
     const busy = refusal(429, 'TooManyRequests', { 'retry-after': '1' });
     proxy.break(isList, busy, 1);
     proxy.break(isWatch, busy, 1);
@@ -261,7 +261,7 @@ describe('Reflector on a real API server behind a faulty network', function () {
     expect(secondWatch!.at - refusedWatch!.at).to.be.at.least(ONE_SECOND_MS);
   });
 
-  it('pauses between its attempts while nobody answers, and recovers by itself', async () => {
+  it('F3. pauses between its attempts while nobody answers, and recovers by itself', async () => {
     await follow();
     await watching();
     const before = attempts;

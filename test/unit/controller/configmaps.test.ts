@@ -50,6 +50,13 @@ describe('ConfigMaps', () => {
     expect(kube.count('get')).to.equal(2);
   });
 
+  it('asks for none by a name that none can have', async () => {
+    for (const name of ['.', '..', '../../other/configmaps/settings', 'other/settings']) {
+      expect(await configMaps.read('team', name), name).to.equal(undefined);
+    }
+    expect(kube.count('get')).to.equal(0);
+  });
+
   it('ends with the last reference, and when it is closed', async () => {
     configMaps.refer('team', 'a', ['settings']);
     configMaps.refer('other', 'b', ['settings']);

@@ -216,6 +216,37 @@ describe('Connections', () => {
     expect(bench.suspicions).to.deep.equal(['team/coder']);
   });
 
+  it('leaves a Coder alone that does not answer, and looks at everything once it does', async () => {
+    bench.connect();
+    await settle();
+    const looks = bench.looks.length;
+    bench.connections.failed('team', 'coder', down);
+    await bench.clock.advance(10 * POLL_MS);
+    expect(bench.looks).to.have.length(looks);
+    expect(bench.clock.pending, 'nothing is due').to.equal(0);
+    bench.connect();
+    await settle();
+    expect(bench.looks).to.have.length(looks + 2);
+    // One that comes and goes is not looked at more often for that.
+    bench.connections.failed('team', 'coder', down);
+    bench.connect();
+    await settle();
+    expect(bench.looks).to.have.length(looks + 2);
+    await bench.clock.advance(POLL_MS);
+    expect(bench.looks).to.have.length(looks + 4);
+  });
+
+  it('goes on looking when only the Secret is gone: what is deleted after it is seen to end', async () => {
+    bench.connect();
+    await settle();
+    bench.connections.failed('team', 'coder', down);
+    await bench.clock.advance(POLL_MS);
+    const looks = bench.looks.length;
+    bench.connections.failed('team', 'coder', { reason: 'WaitingForDependency', message: 'no Secret' });
+    await bench.clock.advance(POLL_MS);
+    expect(bench.looks.length).to.be.above(looks);
+  });
+
   it('passes on what the observer sees', async () => {
     bench.connect();
     await settle();

@@ -30,6 +30,13 @@ describe('readSecret', () => {
     expect(await read(refuse(403, 'Forbidden'))).to.equal('forbidden');
   });
 
+  it('asks for none by a name that none can have', async () => {
+    const get = (): never => expect.fail('asked');
+    for (const name of ['', '.', '..', 'other/values', '../../other/secrets/values', '%2e%2e']) {
+      expect(await readSecret({ get }, 'team', name), name).to.equal(undefined);
+    }
+  });
+
   it('does not take any other failure for one of these', async () => {
     for (const failure of [refuse(404, ''), refuse(500, 'InternalError')]) {
       expect(await read(failure).catch((error: unknown) => error)).to.be.instanceOf(KubeError);

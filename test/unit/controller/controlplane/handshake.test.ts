@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { CoderControlPlaneSpec } from '../../../../src/api/generated.ts';
-import type { CoderControlPlane } from '../../../../src/api/kinds.ts';
+import { annotations, type CoderControlPlane } from '../../../../src/api/kinds.ts';
 import { OperatorError } from '../../../../src/base/errors.ts';
 import type { CoderClient } from '../../../../src/coder/client.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
@@ -163,6 +163,42 @@ describe('Handshakes', () => {
     bench.prepare = (client) => (client.failure = refused);
     expect(await bench.shake('two')).to.deep.equal({ state: 'failed', error: refused });
     expect(bench.inUse).to.equal(undefined);
+  });
+
+  describe('that fails', () => {
+    /** How often Coder was asked in five minutes, when the control plane is looked at every five seconds. */
+    async function asked(failure: CoderError): Promise<number> {
+      let count = 0;
+      bench.prepare = (client) => {
+        client.failure = failure;
+        const buildInfo = client.buildInfo.bind(client);
+        client.buildInfo = () => {
+          count++;
+          return buildInfo();
+        };
+      };
+      for (let i = 0; i < 60; i++) await bench.shake('one', 5_000);
+      return count;
+    }
+
+    it('is tried again twice a minute when the token is refused', async () => {
+      expect(await asked(refused)).to.equal(10);
+    });
+
+    it('is tried again soon at first when Coder is away, and twice a minute after that', async () => {
+      expect(await asked(down)).to.equal(12 + 8);
+    });
+
+    it('is tried again at once with other credentials, or when a person asks', async () => {
+      await asked(refused);
+      const [before] = bench.made;
+      bench.annotations = { [annotations.reconcileRequestedAt]: 'now' };
+      await bench.shake('one', 1_000);
+      expect(before?.greetings).to.equal(11);
+      bench.annotations = {};
+      bench.prepare = () => undefined;
+      expect(await bench.shake('two', 1_000)).to.include({ state: 'connected' });
+    });
   });
 
   it('is given up when the process ends: nothing was learnt', async () => {

@@ -322,7 +322,7 @@ describe('a workspace, whatever happens', () => {
     );
   });
 
-  it('starts and stops nothing after its status was lost, until the wish changes', async () => {
+  it('F28. starts and stops nothing after its status was lost, until the wish changes', async () => {
     const others = scripts(['the owner starts it', 'the owner stops it', '40 s pass', 'the process dies']);
     await fc.assert(
       fc.asyncProperty(others, fc.boolean(), fc.boolean(), async (script, running, asked) => {

@@ -65,7 +65,7 @@ function mostWithin(times: readonly number[], windowMs: number): number {
 
 describe('a fight over a workspace', () => {
   for (const restarts of [false, true]) {
-    it(`is lost within the budget${restarts ? ', also when the process dies at each stop' : ''}`, async () => {
+    it(`F35. is lost within the budget${restarts ? ', also when the process dies at each stop' : ''}`, async () => {
       const world = workspaceWorld({ templateName: 'docker', running: true });
       const fight = new Fight(world);
       await fight.play(STOPS, restarts ? () => world.restart() : undefined);

@@ -35,6 +35,15 @@ describe('WorkspaceReconciler', () => {
     expect(shown(w.kube.object?.status)).to.deep.equal(['Ready=True/Running', 'Synced=True/SyncSucceeded']);
   });
 
+  it('waits for a version of a name that none can have, and asks Coder for none', async () => {
+    for (const templateVersionName of ['..', '../v1', 'v\n1']) {
+      const w = world({ templateName: 'docker', running: true, templateVersionName });
+      await w.settle();
+      expect(shown(w.kube.object?.status)).to.include('Reconciling=True/WaitingForDependency');
+      expect(w.coder.landed).to.deep.equal([]);
+    }
+  });
+
   it('creates one that shall not run, waits, and stops it', async () => {
     const w = world({ templateName: 'docker', running: false });
     await live(w, 2);
@@ -45,7 +54,7 @@ describe('WorkspaceReconciler', () => {
     expect(shown(w.kube.object?.status)).to.deep.equal(['Ready=True/Stopped', 'Synced=True/SyncSucceeded']);
   });
 
-  it('builds once when the request lands after nobody waits for it any more', async () => {
+  it('F15. builds once when the request lands after nobody waits for it any more', async () => {
     const w = world({ templateName: 'docker', running: true });
     await live(w, 1);
     w.kube.apply((spec) => ({ ...spec, running: false }));
@@ -58,7 +67,7 @@ describe('WorkspaceReconciler', () => {
     expect(w.coder.history.map(({ build }) => build.transition)).to.deep.equal(['start', 'stop']);
   });
 
-  it('finds its own workspace after the answer was lost and the process died', async () => {
+  it('F18. finds its own workspace after the answer was lost and the process died', async () => {
     const w = world({ templateName: 'docker', running: true });
     w.coder.fate = 'answer lost';
     await w.pass();
@@ -77,7 +86,7 @@ describe('WorkspaceReconciler', () => {
     expect(w.kube.object?.status?.pendingOperation?.epoch).to.equal('2');
   });
 
-  it('sends nothing when the lease is lost', async () => {
+  it('F21. sends nothing when the lease is lost', async () => {
     const w = world();
     w.isLeading = false;
     const error = await w.pass().catch((e: unknown) => e);
