@@ -4,10 +4,16 @@
  *   npm test                       unit, component and e2e
  *   npm run test:unit -- --grep x  further words go to mocha
  *   npm run test:property          ten thousand random histories, others in every run
+ *   npm run test:crash             everything that can break, one thing at a time: some thirty minutes
+ *   npm run test:crash -- W3:coder:POST-builds/web/stop:1:applied-crash
+ *   npm run test:fuzz              a million inputs for what reads foreign bytes, others in every run
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { FuzzReport } from './fuzz.ts';
 import { StackError } from './stack/errors.ts';
 import { Guardian } from './stack/guardian.ts';
 import { buildPrograms, type ProgramName } from './stack/programs.ts';
@@ -27,13 +33,17 @@ const programs: Readonly<Record<Layer, readonly ProgramName[]>> = {
 
 /** Neither a build nor a test that hangs must hang for ever. */
 const BUILD_LONGEST_MS = 50 * 60_000;
-const TESTS_LONGEST_MS = 40 * 60_000;
+const TESTS_LONGEST_MS = 60 * 60_000;
 const HISTORIES_LONGEST_MS = 10 * 60_000;
+const CRASHES_LONGEST_MS = 60 * 60_000;
+const FUZZ_LONGEST_MS = 5 * 60_000;
 /** For the hooks that clean up and for the summary, once mocha was asked to end. */
 const END_WITHIN_MS = 60_000;
 
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'property') return histories(args.slice(1));
+  if (args[0] === 'fuzz') return fuzz(args.slice(1));
+  if (args[0] === 'crash') return crashes(args.slice(1));
   const wanted = layers.filter((layer) => args.includes(layer));
   const chosen = wanted.length === 0 ? layers : wanted;
   const others = args.filter((arg) => !layers.some((layer) => layer === arg));
@@ -69,6 +79,53 @@ function histories(others: readonly string[]): Promise<number> {
   return mocha(args, new AbortController().signal, { PROPERTY_SEED: seed, PROPERTY_RUNS: runs });
 }
 
+/** Tries every parser of foreign bytes with many more inputs than the unit tests do, in the same way. */
+async function fuzz(others: readonly string[]): Promise<number> {
+  const seed = process.env['PROPERTY_SEED'] ?? String(Date.now() % 1_000_000_000);
+  const runs = process.env['FUZZ_RUNS'] ?? '11000';
+  console.log(`Trying about ${runs} inputs of each kind, PROPERTY_SEED=${seed}`);
+  const report = new FuzzReport();
+  const args = [
+    'test/unit/fuzz/*.test.ts',
+    '--parallel',
+    '--jobs',
+    '2',
+    '--timeout',
+    String(FUZZ_LONGEST_MS),
+    ...others,
+  ];
+  try {
+    const env = { PROPERTY_SEED: seed, FUZZ_RUNS: runs, FUZZ_REPORT: report.file };
+    const code = await mocha(args, new AbortController().signal, env);
+    console.log(`\nInputs that were tried:\n${report.text()}`);
+    return code;
+  } finally {
+    report.remove();
+  }
+}
+
+/**
+ * Runs the crash matrix, or the plans that are named: `[--json FILE] [--every N] [ID…]`. A plan that fails prints its id,
+ * which runs it again.
+ */
+async function crashes(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: 'string', default: '' }, every: { type: 'string', default: '1' } },
+  });
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort('SIGINT'));
+  process.once('SIGTERM', () => stop.abort('SIGTERM'));
+  await build(programs.component, stop.signal);
+  const env = {
+    CRASH_PLANS: positionals.join(' '),
+    CRASH_JSON: values.json === '' ? '' : resolve(values.json),
+    CRASH_EVERY: values.every,
+  };
+  return mocha(['test/crash/**/*.test.ts'], stop.signal, env, CRASHES_LONGEST_MS);
+}
+
 async function build(names: readonly ProgramName[], signal: AbortSignal): Promise<void> {
   const tooLong = AbortSignal.timeout(BUILD_LONGEST_MS);
   const guardian = new Guardian();
@@ -91,6 +148,7 @@ function mocha(
   args: readonly string[],
   signal: AbortSignal,
   env: Readonly<Record<string, string>> = {},
+  longestMs = TESTS_LONGEST_MS,
 ): Promise<number> {
   // Not by mocha's own command: that runs another process, which it ends before the summary, with exit code 0.
   const child = spawn(process.execPath, ['--import', 'tsx', 'node_modules/mocha/lib/cli/cli.js', ...args], {
@@ -102,11 +160,11 @@ function mocha(
     setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS).unref();
   };
   const tooLong = setTimeout(() => {
-    console.error(`The tests did not end within ${TESTS_LONGEST_MS / 60_000} minutes; they are ended now.`);
+    console.error(`The tests did not end within ${longestMs / 60_000} minutes; they are ended now.`);
     // Our reporter ends with the summary at the first SIGINT.
     child.kill('SIGINT');
     killLater();
-  }, TESTS_LONGEST_MS);
+  }, longestMs);
   const interrupt = (): void => {
     // Ctrl-C at a terminal has reached mocha already; a second one would end it without its summary.
     if (signal.reason !== 'SIGINT' || !process.stdin.isTTY) child.kill('SIGINT');
@@ -114,10 +172,10 @@ function mocha(
   };
   if (signal.aborted) interrupt();
   else signal.addEventListener('abort', interrupt, { once: true });
-  return new Promise((resolve) => {
+  return new Promise((ended) => {
     child.once('exit', (code, name) => {
       clearTimeout(tooLong);
-      resolve(code ?? 128 + (name === null ? 0 : constants.signals[name]));
+      ended(code ?? 128 + (name === null ? 0 : constants.signals[name]));
     });
   });
 }

@@ -2,7 +2,7 @@ import { errorText } from './base/errors.ts';
 import { apiServerHelp, parseApiServerConfig } from './config/apiserver.ts';
 import { controllerHelp, parseControllerConfig } from './config/controller.ts';
 import { exportHelp, parseExportConfig } from './config/export.ts';
-import { UsageError, type Environment } from './config/flags.ts';
+import { refuseUncheckedTls, UsageError, type Environment } from './config/flags.ts';
 
 const HELP = `Usage: coder-operator <command> [flags]
 
@@ -29,6 +29,7 @@ function command<Config>(
 ): Command {
   return {
     run: async (args, env) => {
+      refuseUncheckedTls(env);
       const config = parse(args, env);
       if (config === 'help') return say(help());
       const run = await load();

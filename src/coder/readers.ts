@@ -28,6 +28,7 @@ import type {
 import {
   array,
   arrayOrNull,
+  emptyArray,
   flag,
   integer,
   name,
@@ -286,9 +287,9 @@ export const readMessage: Reader<{ readonly message: string }> = object<{ readon
   message: text,
 });
 
-/** What is left of a workspace list once its records have been read one by one. */
+/** What is left of a workspace list once its records have been read one by one. What is still in it was not taken for one. */
 export const readCount: Reader<{ readonly count: number }> = (value, path) => {
-  const { count } = object<WorkspaceList>({ workspaces: array(readWorkspace), count: integer })(value, path);
+  const { count } = object<WorkspaceList>({ workspaces: emptyArray, count: integer })(value, path);
   return { count };
 };
 

@@ -25,7 +25,8 @@ export interface RecordSplitterOptions {
  */
 export class RecordSplitter {
   readonly #options: RecordSplitterOptions;
-  readonly #skeleton: Buffer[] = [];
+  /** In Latin-1, a character for each byte: parts of chunks would keep the whole chunks in memory. */
+  #skeleton = '';
   #record: Buffer[] = [];
   #recordBytes = 0;
   #depth = 0;
@@ -38,6 +39,7 @@ export class RecordSplitter {
   #field = '';
   #fieldParts: Buffer[] = [];
   #skipped = 0;
+  #deepest = 0;
 
   constructor(options: RecordSplitterOptions) {
     this.#options = options;
@@ -46,6 +48,16 @@ export class RecordSplitter {
   /** How many records were too large. */
   get skipped(): number {
     return this.#skipped;
+  }
+
+  /** Bytes of what stands beside the records until now. All of it is kept to the end. */
+  get restBytes(): number {
+    return this.#skeleton.length;
+  }
+
+  /** How deep lists and objects lay in each other until now. */
+  get deepest(): number {
+    return this.#deepest;
   }
 
   /** Takes the next part of the body, cut anywhere. */
@@ -84,7 +96,7 @@ export class RecordSplitter {
    * @throws {SyntaxError} when the body was not JSON or not complete.
    */
   end(): unknown {
-    return JSON.parse(Buffer.concat(this.#skeleton).toString());
+    return JSON.parse(Buffer.from(this.#skeleton, 'latin1').toString());
   }
 
   /** Goes on to the end of the text or of the chunk; answers where it stopped. */
@@ -118,10 +130,10 @@ export class RecordSplitter {
         break;
       case OPEN_ARRAY:
         if (this.#depth === 1) this.#inList = this.#field === this.#options.field;
-        this.#depth++;
+        this.#deepen();
         break;
       case OPEN_OBJECT:
-        this.#depth++;
+        this.#deepen();
         break;
       case CLOSE_ARRAY:
       case CLOSE_OBJECT:
@@ -131,10 +143,15 @@ export class RecordSplitter {
     }
   }
 
+  #deepen(): void {
+    this.#depth++;
+    if (this.#depth > this.#deepest) this.#deepest = this.#depth;
+  }
+
   #keep(part: Buffer): void {
     if (part.length === 0) return;
     if (!this.#inRecord) {
-      this.#skeleton.push(part);
+      this.#skeleton += part.toString('latin1');
       return;
     }
     this.#recordBytes += part.length;

@@ -35,8 +35,8 @@ export function cleanText(text: string, maxBytes: number = MAX_QUOTED_BYTES): st
   // Cut generously first: the work must depend on what is kept, not on what a provisioner has printed.
   const head = text.slice(0, maxBytes * 16);
   const tidy = stripVTControlCharacters(head)
-    .replace(/[\s\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .replace(/\p{Cf}/gu, '')
+    .replace(/[\s\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim();
   return truncate(tidy, maxBytes, head.length < text.length);
 }

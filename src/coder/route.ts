@@ -24,9 +24,14 @@ export function urlOf(base: URL, route: string, params: RouteParams = {}, query:
   return url;
 }
 
-function segment(parameter: string, value: string | undefined): string {
+/** Whether a server reads a value as one segment of a path: nothing in Coder is called otherwise. */
+export function isSegment(value: string): boolean {
   // Dots alone are a step up the path, even encoded, for many a proxy; so is a slash.
-  if (value === undefined || value === '' || /^\.+$/.test(value) || /[/\\\p{Cc}\p{Cs}]/u.test(value)) {
+  return value !== '' && !/^\.+$/.test(value) && !/[/\\\p{Cc}\p{Cs}]/u.test(value);
+}
+
+function segment(parameter: string, value: string | undefined): string {
+  if (value === undefined || !isSegment(value)) {
     throw new OperatorError(
       'INVALID_PATH_SEGMENT',
       `${JSON.stringify(value ?? '')} cannot be the ${parameter} of a Coder object`,

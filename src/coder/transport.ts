@@ -7,6 +7,7 @@ import { checkedLookup, type HostPolicy } from './address.ts';
 import { Attempt } from './attempt.ts';
 import { CoderError, UnexpectedResponseError, errorFromAnswer } from './errors.ts';
 import { failureOf } from './failure.ts';
+import { isTooDeep, MAX_NESTING } from './nesting.ts';
 import { RecordSplitter } from './records.ts';
 import { urlOf, type Query, type RouteParams } from './route.ts';
 import { secureContext } from './tls.ts';
@@ -19,6 +20,8 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
 /** Of a long list that are taken in before others may have their turn: a few records. */
 const PIECE_BYTES = 8 * 1024;
+/** Largest that may stand beside the records of a long list, which is kept until its end. Coder writes a few dozen bytes. */
+const MAX_REST_BYTES = 256 * 1024;
 /** Idle connections go before a proxy is likely to drop them, or the next request could meet a dead one. */
 const IDLE_TIMEOUT_MS = 30_000;
 
@@ -139,6 +142,7 @@ export class Transport {
       // Nothing was promised and nothing came. A call that needs an answer does not take this for one.
       if (response.statusCode === 204) return { value: undefined, context };
       checkContentType(response, context);
+      if (isTooDeep(body)) throw tooDeep(context);
       return { value: parse(body, context), context };
     });
   }
@@ -185,6 +189,8 @@ export class Transport {
         // Some thirty chunks may have come at once, and the records of one alone take several milliseconds.
         for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
           splitter.write(chunk.subarray(start, start + PIECE_BYTES));
+          if (splitter.restBytes > MAX_REST_BYTES) throw strangeList(context);
+          if (splitter.deepest > MAX_NESTING) throw tooDeep(context);
           await this.#options.clock.breathe();
         }
       }
@@ -263,7 +269,7 @@ export class Transport {
     { secrets = [] }: CallLimits,
   ): CoderError {
     let value: unknown;
-    if (isJSON(response)) {
+    if (isJSON(response) && !isTooDeep(body)) {
       try {
         value = JSON.parse(body.toString());
       } catch {
@@ -317,6 +323,14 @@ function strangeType(context: AnswerContext, expected: string): UnexpectedRespon
     context,
     `the answer is not ${expected}; something in between answered, or the URL is not Coder's`,
   );
+}
+
+function strangeList(context: AnswerContext): UnexpectedResponseError {
+  return unexpected(context, 'the answer holds more beside its records than any list of Coder');
+}
+
+function tooDeep(context: AnswerContext): UnexpectedResponseError {
+  return unexpected(context, `the answer is nested deeper than ${MAX_NESTING} levels`);
 }
 
 function parse(body: Buffer | string, context: AnswerContext): unknown {

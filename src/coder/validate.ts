@@ -17,6 +17,9 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 const ZERO_TIME = /^0001-01-01T00:00:00/;
+/** In UTC. Of what lies outside, the year could not be written in four digits, as in a status. */
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z');
+const LAST_TIME = Date.parse('9999-12-31T23:59:59Z');
 
 export const text: Reader<string> = (value, path) => {
   if (typeof value !== 'string') throw new Mismatch(path, 'a text');
@@ -51,6 +54,8 @@ export const uuid: Reader<string> = (value, path) => {
 export const time: Reader<string> = (value, path) => {
   if (typeof value !== 'string' || !TIME.test(value) || ZERO_TIME.test(value))
     throw new Mismatch(path, 'a time');
+  const ms = Date.parse(value);
+  if (!(ms >= FIRST_TIME && ms <= LAST_TIME)) throw new Mismatch(path, 'a time');
   return value;
 };
 
@@ -75,6 +80,12 @@ export function array<T>(read: Reader<T>): Reader<readonly T[]> {
     return value.map((entry, index) => read(entry, `${path}[${index}]`));
   };
 }
+
+/** A list with nothing in it. */
+export const emptyArray: Reader<readonly never[]> = (value, path) => {
+  if (!Array.isArray(value) || value.length > 0) throw new Mismatch(path, 'an empty list');
+  return [];
+};
 
 /** A list for which Go writes null when it is empty. */
 export function arrayOrNull<T>(read: Reader<T>): Reader<readonly T[]> {

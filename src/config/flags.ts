@@ -63,6 +63,18 @@ export function parse<Flags extends Readonly<Record<string, Flag>>>(args: readon
   }
 }
 
+/**
+ * With this variable Node would check nobody's certificate, and every token could be read on its way.
+ *
+ * @throws UsageError
+ */
+export function refuseUncheckedTls(env: Environment): void {
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0') return;
+  throw new UsageError(
+    'NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the check of all certificates: unset it. To trust another authority, name its file in NODE_EXTRA_CA_CERTS, or for Coder put it into the key ca.crt',
+  );
+}
+
 export interface ClusterConfig {
   readonly kubeconfig: string | undefined;
   /** What a pod has when no kubeconfig is given; undefined outside of one. */

@@ -68,6 +68,9 @@ const LONGEST_MESSAGE = 1024;
 /** Statuses after which the same call may simply work later. */
 const RETRYABLE = new Set([408, 429, 500, 502, 503, 504]);
 
+/** What a reason is: one word for programs. */
+const REASON = /^\w{1,64}$/;
+
 /**
  * Maps an answered error.
  *
@@ -219,10 +222,33 @@ export function changes(call: KubeCall): boolean {
   return call.verb !== 'get' && call.verb !== 'list' && call.verb !== 'watch';
 }
 
+/** As much of a Status as is of the right type: what stands before an API server may answer in its form. */
 function asStatus(body: unknown): KubeStatus | undefined {
-  if (typeof body !== 'object' || body === null || !('kind' in body) || body.kind !== 'Status')
-    return undefined;
-  return body as KubeStatus;
+  if (!isRecord(body) || body['kind'] !== 'Status') return undefined;
+  const { message, reason, code, details } = body;
+  const { retryAfterSeconds, causes } = isRecord(details) ? details : {};
+  return {
+    ...texts({ message, reason: REASON.test(String(reason)) ? reason : undefined }),
+    ...(Number.isInteger(code) ? { code: code as number } : {}),
+    details: {
+      ...(typeof retryAfterSeconds === 'number' ? { retryAfterSeconds } : {}),
+      causes: (Array.isArray(causes) ? causes : []).filter(isRecord).map(causeOf),
+    },
+  };
+}
+
+function causeOf({ reason, message, field }: Readonly<Record<string, unknown>>): KubeStatusCause {
+  return texts({ reason, message, field });
+}
+
+function texts<K extends string>(fields: Readonly<Record<K, unknown>>): Partial<Record<K, string>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => typeof value === 'string'),
+  ) as Partial<Record<K, string>>;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Retry-After in its two forms, seconds or a date. */

@@ -48,9 +48,16 @@ export function resourcePath(resource: ResourceType, parts: PathParts = {}): str
   return segments.map((segment) => `/${pathSegment(segment)}`).join('');
 }
 
-/** The API server's own rule for names in paths (apimachinery, IsValidPathSegmentName), and not empty. */
+/**
+ * Whether anything can bear this name in a path: the API server's own rule (apimachinery, IsValidPathSegmentName), and
+ * not empty. An object that a person names may have to be asked for by it.
+ */
+export function isPathSegment(segment: string): boolean {
+  return segment !== '' && segment !== '.' && segment !== '..' && !/[/%]/.test(segment);
+}
+
 function pathSegment(segment: string): string {
-  if (segment === '' || segment === '.' || segment === '..' || /[/%]/.test(segment)) {
+  if (!isPathSegment(segment)) {
     throw new OperatorError('INVALID_PATH', `${JSON.stringify(segment)} cannot be part of a Kubernetes path`);
   }
   return encodeURIComponent(segment);

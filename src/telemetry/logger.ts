@@ -15,6 +15,22 @@ export interface RootLogger extends Logger {
   close(): Promise<void>;
 }
 
+/** Under which winston keeps the line that is written. */
+const LINE = Symbol.for('message');
+/** What would end a line, or tell a terminal to do something, for some reader of it. */
+const UNSEEN = /[\p{Cc}\u2028\u2029]/gu;
+
+/** Whatever is told of somebody's text, a line stays one line and says nothing to a terminal. */
+const onOneLine = winston.format((info) => {
+  const line = info[LINE];
+  if (typeof line === 'string') info[LINE] = line.replace(UNSEEN, escaped);
+  return info;
+});
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 /** A logger that writes to standard error. */
 export function createLogger(options: LoggerOptions): RootLogger {
   const { combine, timestamp, json, printf } = winston.format;
@@ -26,7 +42,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
   });
   const root = winston.createLogger({
     level: options.level,
-    format: combine(timestamp(), options.format === 'json' ? json() : text),
+    format: combine(timestamp(), options.format === 'json' ? json() : text, onOneLine()),
     transports: new winston.transports.Console({ stderrLevels: [...logLevels] }),
   });
   return {

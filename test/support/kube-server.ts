@@ -5,6 +5,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { KubeClient, type KubeClientOptions } from '../../src/kube/client.ts';
 import type { KubeConnection } from '../../src/kube/connection.ts';
 
+export { eventually } from './eventually.ts';
+
 export interface ReceivedRequest {
   readonly method: string;
   readonly url: URL;
@@ -139,19 +141,4 @@ export function plainConnection(url: string): KubeConnection {
 
 export function clientOf(connection: KubeConnection, more: Partial<KubeClientOptions> = {}): KubeClient {
   return new KubeClient({ connection, clock: systemClock, userAgent: 'coder-operator/test', ...more });
-}
-
-/** Waiting for longer than this leaves the processor to those who are waited for. */
-const SPIN_MS = 20;
-const LOOK_EVERY_MS = 5;
-
-/** Resolves as soon as the condition holds; fails when it does not within so many milliseconds. */
-export async function eventually(condition: () => boolean, ms = 10_000): Promise<void> {
-  const start = performance.now();
-  while (!condition()) {
-    const waited = performance.now() - start;
-    if (waited > ms) throw new Error(`within ${ms} ms never true: ${condition.toString()}`);
-    if (waited < SPIN_MS) await new Promise((resolve) => setImmediate(resolve));
-    else await systemClock.sleep(LOOK_EVERY_MS);
-  }
 }

@@ -108,7 +108,8 @@ export class ReadingWorld {
     const { gzip, bytes } = answer.body;
     const pieces = [...answer.body.pieces];
     const text = Buffer.concat(pieces).toString();
-    if (bytes !== undefined && Buffer.byteLength(text) !== bytes) throw new Error(`${bytes} bytes promised, ${text.length} sent`);
+    if (bytes !== undefined && Buffer.byteLength(text) !== bytes)
+      throw new Error(`${bytes} bytes promised, ${text.length} sent`);
     return {
       headers: answer.headers ?? {},
       text,

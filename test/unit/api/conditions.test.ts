@@ -67,6 +67,12 @@ describe('conditionsOf', () => {
     expect(types).to.include('Stalled').and.not.include('Reconciling');
   });
 
+  it('keeps a message that quotes a strange name on one line', () => {
+    const message = 'There is no Secret a\r\n\u0007b\u2028c';
+    const [ready] = conditionsOf({ ...good, ready: { ...good.ready, message } }, undefined, 1, T0);
+    expect(ready?.message).to.equal('There is no Secret a b c');
+  });
+
   it('shortens a long message to what fits, between two characters', () => {
     fc.assert(
       fc.property(fc.nat(3), fc.constantFrom('a', 'ä', '💥'), (shift, letter) => {

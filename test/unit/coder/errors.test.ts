@@ -120,7 +120,7 @@ describe('errorFromAnswer', () => {
     expect(errorFromAnswer(answer(429, { body: undefined })).kind).to.equal('RateLimited');
   });
 
-  it('takes a violated unique key for a lost race', () => {
+  it('F7. takes a violated unique key for a lost race', () => {
     const detail = 'pq: duplicate key value violates unique constraint "workspaces_owner_id_lower_idx"';
     const error = errorFromAnswer(answer(500, { body: { message: 'Internal server error', detail } }));
     expect(isConflict(error)).to.equal(true);
@@ -135,7 +135,7 @@ describe('errorFromAnswer', () => {
     expect(error.unclear).to.equal(false);
   });
 
-  it('says how long to wait after too many requests', () => {
+  it('F13. says how long to wait after too many requests', () => {
     const wait = (retryAfter: string | undefined): number | undefined =>
       errorFromAnswer(answer(429, { retryAfter })).retryAfterMs;
     expect(wait('7')).to.equal(7000);

@@ -72,7 +72,7 @@ describe('RequestBudget', () => {
     expect(names()).to.deep.equal(['b']);
   });
 
-  it('never exceeds burst plus rate over any time, and uses the rate fully', async () => {
+  it('F13. never exceeds burst plus rate over any time, and uses the rate fully', async () => {
     const budget = budgetOf({ requestsPerMinute: 240, burst: 60 });
     const all = Array.from({ length: 1000 }, (_, i) => add(budget, String(i)));
     await clock.advance(120_000);
@@ -109,7 +109,7 @@ describe('RequestBudget', () => {
     await Promise.all(all);
   });
 
-  it('lets the more urgent go first, then the older', async () => {
+  it('F13. lets the more urgent go first, then the older', async () => {
     const budget = budgetOf({ burst: 1 });
     const all = [
       add(budget, 'first'),

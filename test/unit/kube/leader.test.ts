@@ -129,7 +129,7 @@ describe('LeaderElector', () => {
     expect(a.elector.isLeading()).to.equal(false);
   });
 
-  it('takes over from a dead holder after its lease duration, on our own clock', async () => {
+  it('F20. takes over from a dead holder after its lease duration, on our own clock', async () => {
     server.hold('dead', 4);
     const b = candidate('b');
     await clock.advance(14_000);
@@ -139,7 +139,7 @@ describe('LeaderElector', () => {
     await end(b);
   });
 
-  it('leaves a living holder alone, however wrong its clock is', async () => {
+  it('F22. leaves a living holder alone, however wrong its clock is', async () => {
     const b = candidate('b');
     server.hold('alive', 4);
     for (let i = 0; i < 20; i++) {
@@ -152,7 +152,7 @@ describe('LeaderElector', () => {
     expect(await b.running).to.equal('ended');
   });
 
-  it('gives up when it cannot renew in time, and fences itself before others may lead', async () => {
+  it('F3, F4. gives up when it cannot renew in time, and fences itself before others may lead', async () => {
     const a = candidate('a');
     await settle();
     await clock.advance(2_000);

@@ -103,7 +103,7 @@ describe('runWorkers', () => {
     await stop();
   });
 
-  it('does not call a conflict an error', async () => {
+  it('F1, F2. does not call a conflict an error', async () => {
     const conflict = new KubeError('KUBE_REFUSED', 'stale', { status: 409, reason: 'Conflict' });
     const { clock, queue, results, stop } = start(failing(conflict));
     queue.add('a');
