@@ -38,7 +38,7 @@ const RESTART_MS = 5_000;
 const CALM_TURNS = 12;
 const LOOK_MS = 3;
 /** Of real time. A world that is not at rest by then has lost something. */
-const LONGEST_UNREST_MS = 20_000;
+const LONGEST_UNREST_MS = 60_000;
 /** Of virtual time: one failure is tried again long before. */
 const LONGEST_WAIT_MS = 15 * 60_000;
 /** Nothing is written for so long: the end is reached. Whatever is to come later, a status says by then. */
