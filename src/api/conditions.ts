@@ -61,9 +61,14 @@ export function conditionsOf(
       observedGeneration: generation,
       lastTransitionTime: before?.status === status ? before.lastTransitionTime : timestamp(now),
       reason: cause.reason,
-      message: shorten(cause.message, LONGEST_MESSAGE),
+      message: shorten(oneLine(cause.message), LONGEST_MESSAGE),
     };
   });
+}
+
+/** A message quotes names from the spec, which may hold anything: it stays one line, and moves no cursor. */
+function oneLine(message: string): string {
+  return message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 
 /** A time as Kubernetes writes it: RFC 3339 in UTC, whole seconds. */

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isForbidden, isNotFound, isUnknownKind } from '../kube/errors.ts';
+import { isPathSegment } from '../kube/objects.ts';
 import { Reflector } from '../kube/reflector.ts';
 import { Store } from '../kube/store.ts';
 
@@ -139,6 +140,8 @@ export class ReferredObjects<T extends KubeObject> {
 
   async #get(namespace: string, name: string): Promise<ReferredAnswer<T>> {
     const { kube, resource, signal, answers, keep } = this.#options;
+    // There is none of a name that none can have.
+    if (!isPathSegment(name)) return undefined;
     try {
       const object = await kube.get<T>(resource, namespace, name, { signal });
       return answers === 'kept' ? keep(object) : object;

@@ -3,6 +3,7 @@ import type { KubeObject, ResourceType } from '../api/meta.ts';
 import type { StalledReason } from '../api/reasons.ts';
 import type { CallOptions, KubeClient } from '../kube/client.ts';
 import { isForbidden, isNotFound } from '../kube/errors.ts';
+import { isPathSegment } from '../kube/objects.ts';
 
 export interface Secret extends KubeObject {
   readonly type?: string;
@@ -25,6 +26,8 @@ export async function readSecret(
   name: string,
   options: CallOptions = {},
 ): Promise<Secret | undefined | 'forbidden'> {
+  // There is none of a name that none can have.
+  if (!isPathSegment(name)) return undefined;
   try {
     return await kube.get<Secret>(secrets, namespace, name, options);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { parseWorkspaceName, type WorkspaceName } from '../../api/names.ts';
 import type { CoderClient } from '../../coder/client.ts';
 import { isGone, isNotFound, isNotReady, isUnknownUser } from '../../coder/errors.ts';
+import { isSegment } from '../../coder/route.ts';
 import type { TemplateVersion, Workspace } from '../../coder/types.ts';
 import type { LiveConnection } from '../connections.ts';
 import { liveConnection, type Context } from '../context.ts';
@@ -167,6 +168,8 @@ async function readPinned(
 ): Promise<NonNullable<WorkspaceFacts['version']>> {
   const { templateVersionID, templateVersionName = '', templateName } = input.object.spec;
   const template = record?.templateName ?? templateName ?? '';
+  // There is none of a name that none can have.
+  if (templateVersionID === undefined && !isSegment(templateVersionName)) return { version: undefined };
   try {
     const version =
       templateVersionID === undefined

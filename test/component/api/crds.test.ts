@@ -97,6 +97,40 @@ describe('the CRDs on a real API server', function () {
       /spec\.templateName/,
     ],
     [
+      'a Secret of another namespace',
+      workspace('coder.alice.dev', {
+        parameters: [{ name: 'p', valueFrom: { secretKeyRef: { name: 'other/values', key: 'k' } } }],
+      }),
+      /spec\.parameters\[0\]\.valueFrom\.secretKeyRef\.name.*must be the name of a Secret/s,
+    ],
+    [
+      'a ConfigMap that is a step up the path',
+      workspace('coder.alice.dev', {
+        parameters: [{ name: 'p', valueFrom: { configMapKeyRef: { name: '..', key: 'k' } } }],
+      }),
+      /must be the name of a ConfigMap/,
+    ],
+    [
+      'a version of a name that none can have',
+      workspace('coder.alice.dev', { templateVersionName: '../v1' }),
+      /spec\.templateVersionName.*must be a name that a template version can have/s,
+    ],
+    [
+      'credentials of another namespace',
+      controlPlane({ credentialsSecretRef: { name: '../other/coder' } }),
+      /spec\.credentialsSecretRef\.name.*must be the name of a Secret/s,
+    ],
+    [
+      'content of another namespace',
+      template('coder.small', { source: { configMapRef: { name: 'other/code' } } }),
+      /spec\.source\.configMapRef\.name.*must be the name of a ConfigMap/s,
+    ],
+    [
+      'a source of another namespace',
+      template('coder.small', { source: { sourceRef: { kind: 'Bucket', name: 'flux-system/code' } } }),
+      /spec\.source\.sourceRef\.name.*must be the name of an object/s,
+    ],
+    [
       'a template of one part',
       template('small'),
       /must be <organization>\.<template>.*coder\.dev; this has 1 part\(s\)/s,
