@@ -59,6 +59,14 @@ export interface ConnectionsOptions {
   readonly onSlot: (namespace: string, objectKey: string) => void;
 }
 
+/** What is known of a control plane that cannot be used. */
+export interface FailedOptions {
+  /** What it allows now; left out, what it allowed before. */
+  readonly permissions?: Permissions;
+  /** Coder answers, and only this once not as it should: because of a rate limit, for instance. Default false. */
+  readonly isReached?: boolean;
+}
+
 interface Observed extends LiveConnection {
   readonly watch: Watch;
   readonly pollIntervalMs: number;
@@ -160,15 +168,18 @@ export class Connections {
    *
    * A Coder that does not answer, or refuses the token, is left alone until it does: an outage costs what the control
    * plane asks, and no more with many objects or organizations.
-   *
-   * @param permissions what the control plane allows now; left out, what it allowed before.
    */
-  failed(namespace: string, controlPlane: string, cause: Cause, permissions?: Permissions): void {
+  failed(
+    namespace: string,
+    controlPlane: string,
+    cause: Cause,
+    { permissions, isReached = false }: FailedOptions = {},
+  ): void {
     const before = this.#entries.get(namespace);
     const since = before?.failure?.since ?? this.#options.clock.monotonic();
     const isAnother = cause.reason === 'DeploymentMismatch';
     if (isAnother) this.#end(before);
-    else if (cause.reason === 'CoderUnreachable') before?.live?.watch.end();
+    else if (cause.reason === 'CoderUnreachable' && !isReached) before?.live?.watch.end();
     // What is deleted after its Secret is seen to end.
     else before?.live?.watch.begin();
     const last = isAnother ? undefined : before?.live;

@@ -1,7 +1,9 @@
+import type { Cause } from '../../api/conditions.ts';
 import { pollIntervalOf } from '../../api/effective.ts';
 import { controlPlanes, finalizers, type CoderControlPlane } from '../../api/kinds.ts';
 import { CoderClient, type CoderClientOptions } from '../../coder/client.ts';
 import { passContext, type Context } from '../context.ts';
+import { failureOf } from '../failure.ts';
 import { runPass } from '../pass.ts';
 import { readSecret } from '../secrets.ts';
 import { settleMs } from '../settings.ts';
@@ -116,8 +118,11 @@ export class ControlPlaneReconciler {
     const { secret, handshake } = facts;
     // It may have been deleted while Coder was asked.
     if (!this.#options.isThere(object) || facts.olderOne !== undefined || secret === undefined) return;
-    const failed = (cause: Parameters<typeof connections.failed>[2]): void =>
-      connections.failed(namespace, object.metadata.name, cause, permissionsOf(object.spec));
+    const failed = (cause: Cause, isReached = false): void =>
+      connections.failed(namespace, object.metadata.name, cause, {
+        permissions: permissionsOf(object.spec),
+        isReached,
+      });
     const { connections } = this.#options.context;
     if (secret.state !== 'read') {
       failed(secret.cause);
@@ -140,7 +145,10 @@ export class ControlPlaneReconciler {
         failed({ reason: 'InvalidCredentials', message: handshake.message });
         break;
       case 'failed':
-        failed({ reason: 'CoderUnreachable', message: handshake.error.message });
+        failed(
+          { reason: 'CoderUnreachable', message: handshake.error.message },
+          !failureOf(handshake.error).isOfConnection,
+        );
         break;
       case undefined:
         break;

@@ -65,6 +65,8 @@ export class Observer {
   /** How many rows Coder counted but did not show at the last look. */
   #heldBack = 0;
   #hasLooked = false;
+  /** A look that is given up in the middle has told nobody: the next one is the first again. */
+  #hasToldFirstLook = false;
   #hasListedTemplates = false;
   /** When everything is to be looked at next, on the monotonic clock. */
   #lookDueAt = -Infinity;
@@ -252,7 +254,7 @@ export class Observer {
     const suspicion = suspicionAfter(heldBack, this.#heldBack);
     this.#heldBack = heldBack;
     const { changed, missing } = await this.workspaces.putAll(rows, askedAt, suspicion);
-    const isFirst = !this.#hasLooked;
+    const isFirst = !this.#hasToldFirstLook;
     this.#hasLooked = true;
     const recounted = this.#count(rows.values());
     // The first look changes all: everybody is woken at its end, also when the templates cannot be read.
@@ -268,6 +270,7 @@ export class Observer {
       if (!isFirst) await inSlices(new Set([...moved, ...recounted]), onTemplate, clock);
       // A connection that has ended meanwhile has nothing to tell.
       else if (!signal.aborted) {
+        this.#hasToldFirstLook = true;
         onFirstLook();
         onLook?.('workspaces');
       }

@@ -134,8 +134,8 @@ describe('Connections', () => {
 
   it('tells what the control plane allows also while Coder does not answer', () => {
     bench.connect();
-    bench.connections.failed('team', 'coder', down, fact);
-    bench.connections.failed('team', 'coder', down, { ...fact, adoptedDeletion: true });
+    bench.connections.failed('team', 'coder', down, { permissions: fact });
+    bench.connections.failed('team', 'coder', down, { permissions: { ...fact, adoptedDeletion: true } });
     expect(bench.changes).to.have.length(3);
     const known = bench.connections.fact('team');
     expect(known.state === 'unavailable' && known.last).to.deep.equal({ ...fact, adoptedDeletion: true });
@@ -234,6 +234,34 @@ describe('Connections', () => {
     expect(bench.looks).to.have.length(looks + 2);
     await bench.clock.advance(POLL_MS);
     expect(bench.looks).to.have.length(looks + 4);
+  });
+
+  it('tells of the first look although one was given up in the middle', async () => {
+    const templates = (options?: { readonly signal?: AbortSignal | undefined }): Promise<never> =>
+      new Promise((_, reject) => {
+        options?.signal?.addEventListener('abort', () => reject(new CoderError('Aborted', 'x')));
+      });
+    const { client } = bench.coder;
+    const list = client.templates.bind(client);
+    client.templates = templates;
+    bench.connect();
+    await settle();
+    bench.connections.failed('team', 'coder', down);
+    await settle();
+    expect(bench.woken).to.deep.equal([]);
+    client.templates = list;
+    bench.connect();
+    await settle();
+    expect(bench.woken).to.deep.equal(['team/everything']);
+  });
+
+  it('goes on looking at a Coder that answers, though not as it should', async () => {
+    bench.connect();
+    await settle();
+    const looks = bench.looks.length;
+    bench.connections.failed('team', 'coder', down, { isReached: true });
+    await bench.clock.advance(POLL_MS);
+    expect(bench.looks.length).to.be.above(looks);
   });
 
   it('goes on looking when only the Secret is gone: what is deleted after it is seen to end', async () => {
