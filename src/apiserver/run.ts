@@ -76,10 +76,12 @@ export async function runApiServer(options: RunApiServerOptions, signal: AbortSi
   const resources = new ReadingHandler({
     stores: new Map(stores.map((store) => [store.kind.resource.plural, store])),
     live: liveFrom(kube),
-    warnings: (namespace, { plural, isWhole }) => {
+    warnings: (namespace, { plural, isWhole, isWithinNamespace }) => {
       const read = namespace === undefined ? planes.list() : planes.byIndex('namespace', namespace);
-      const named = namespace !== undefined || isWhole;
-      return [...silence.warnings(plural), ...unsyncedWarnings(read, { named })];
+      return [
+        ...silence.warnings(plural),
+        ...unsyncedWarnings(read, { named: isWhole || isWithinNamespace }),
+      ];
     },
     clock,
     random: Math.random,

@@ -54,8 +54,10 @@ export interface ReflectorSink<T extends KubeObject, Item = T> {
   /**
    * Takes a complete list as the truth, in steps of some milliseconds between which others have their turn. Neither
    * `apply` nor `advance` is called before the last step.
+   *
+   * @param askedAt when the list was asked for, on the monotonic clock: what it shows is of that time or later.
    */
-  replaceInSteps(items: readonly Item[], resourceVersion: string): Iterator<void, void>;
+  replaceInSteps(items: readonly Item[], resourceVersion: string, askedAt: number): Iterator<void, void>;
   /** Takes one event of the watch. When it throws, the watch is broken and resumes before this event. */
   apply(change: WatchChange<T>): void;
   /** Notes how far the watch has come without an event. */
@@ -81,6 +83,13 @@ export interface ReflectorOptions<T extends KubeObject, Item = T> extends Select
   readonly maxBackoffMs?: number;
   /** Failures that the owner of the reflector tells people of: they are no news for the log. */
   readonly isExpected?: (error: unknown) => boolean;
+}
+
+interface Listed<Item> {
+  readonly items: Item[];
+  readonly resourceVersion: string;
+  /** On the monotonic clock. */
+  readonly askedAt: number;
 }
 
 const PAGE_SIZE = 500;
@@ -160,8 +169,8 @@ export class Reflector<T extends KubeObject, Item = T> {
     const { clock, store, metrics } = this.#options;
     this.#enter('listing');
     const started = clock.monotonic();
-    const { items, resourceVersion } = await this.#readAll(signal);
-    const steps = store.replaceInSteps(items, resourceVersion);
+    const { items, resourceVersion, askedAt } = await this.#readAll(signal);
+    const steps = store.replaceInSteps(items, resourceVersion, askedAt);
     while (steps.next().done !== true) await setImmediate();
     this.#counts.lists++;
     this.#heard();
@@ -174,12 +183,13 @@ export class Reflector<T extends KubeObject, Item = T> {
    * for instance: the pages begin anew. When that happens again, paging takes longer than the server's history lasts,
    * and one answer must do for all, although taking it in holds the event loop.
    */
-  async #readAll(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string }> {
+  async #readAll(signal: AbortSignal): Promise<Listed<Item>> {
     return (await this.#readPages(signal)) ?? (await this.#readPages(signal)) ?? this.#readAtOnce(signal);
   }
 
   /** Undefined when a continue token was too old. */
-  async #readPages(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string } | undefined> {
+  async #readPages(signal: AbortSignal): Promise<Listed<Item> | undefined> {
+    const askedAt = this.#options.clock.monotonic();
     const items: Item[] = [];
     let token: string | undefined;
     for (;;) {
@@ -188,7 +198,7 @@ export class Reflector<T extends KubeObject, Item = T> {
       await this.#prepare(page.items, items);
       token = page.metadata.continue;
       if (token === undefined || token === '')
-        return { items, resourceVersion: page.metadata.resourceVersion };
+        return { items, resourceVersion: page.metadata.resourceVersion, askedAt };
       // Parsing a page takes milliseconds; others must get their turn in between.
       await setImmediate();
     }
@@ -210,13 +220,14 @@ export class Reflector<T extends KubeObject, Item = T> {
     }
   }
 
-  async #readAtOnce(signal: AbortSignal): Promise<{ items: Item[]; resourceVersion: string }> {
-    const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
+  async #readAtOnce(signal: AbortSignal): Promise<Listed<Item>> {
+    const { client, resource, namespace, labelSelector, fieldSelector, clock } = this.#options;
+    const askedAt = clock.monotonic();
     const options = { labelSelector, fieldSelector, maxBytes: UNPAGED_MAX_BYTES, signal };
     const list = await client.list<T>(resource, namespace, options);
     const items: Item[] = [];
     await this.#prepare(list.items, items);
-    return { items, resourceVersion: list.metadata.resourceVersion };
+    return { items, resourceVersion: list.metadata.resourceVersion, askedAt };
   }
 
   async #prepare(objects: readonly T[], items: Item[]): Promise<void> {

@@ -33,9 +33,10 @@ export function listInto<T extends KubeObject>(
   store: ObjectStore<T>,
   objects: readonly T[],
   version: number,
+  askedAt = 0,
 ): void {
   const items = objects.map((object) => store.prepare(object));
-  for (const steps = store.replaceInSteps(items, String(version)); steps.next().done !== true;);
+  for (const steps = store.replaceInSteps(items, String(version), askedAt); steps.next().done !== true;);
 }
 
 export interface Recorded extends ChangeListener {

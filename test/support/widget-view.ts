@@ -45,11 +45,13 @@ export interface WidgetParts {
 /** A real store of widgets, fed by hand in the place of a reflector. Every change has the next version. */
 export class WidgetStore {
   readonly store: ObjectStore<Widget>;
+  readonly #clock: Clock;
   /** Of the newest change. */
   version = 0;
   readonly #objects = new Map<string, Widget>();
 
   constructor(clock: Clock, options: Partial<ObjectStoreOptions<Widget>> = {}) {
+    this.#clock = clock;
     this.store = new ObjectStore<Widget>({ kind: widgetView, clock, logger: silentLogger, ...options });
   }
 
@@ -64,7 +66,7 @@ export class WidgetStore {
   listInSteps(version: number): Generator<void, void> {
     this.version = version;
     const entries = [...this.#objects.values()].map((object) => this.store.prepare(object));
-    return this.store.replaceInSteps(entries, String(version));
+    return this.store.replaceInSteps(entries, String(version), this.#clock.monotonic());
   }
 
   /** Creates or changes one, as a watch tells it; before the first list it waits for that. */

@@ -24,7 +24,7 @@ export interface ReviewOptions {
   readonly keep?: boolean;
   /**
    * Who makes us ask. Whoever has as many reviews open as there are places left gets no further one: one alone can take
-   * half of the places, two a third each, and for somebody new there always is one. Left out: it is not known.
+   * half of the places, and it takes ten to leave none of 512. Left out: it is not known.
    */
   readonly asker?: string;
 }

@@ -147,11 +147,9 @@ interface LargeAnswer {
   readonly isPretty: boolean;
 }
 
-function* continued(
-  made: readonly Uint8Array[],
-  coming: Iterator<Uint8Array, unknown>,
-): Generator<Uint8Array, void> {
-  yield* made;
+/** What was made already, of which nothing is held once it was taken, and then what comes. */
+function* continued(made: Uint8Array[], coming: Iterator<Uint8Array, unknown>): Generator<Uint8Array, void> {
+  for (let piece = made.shift(); piece !== undefined; piece = made.shift()) yield piece;
   for (let next = coming.next(); next.done !== true; next = coming.next()) yield next.value;
 }
 

@@ -63,7 +63,7 @@ export interface Body {
   readonly gzip?: () => Promise<readonly Uint8Array[]>;
 }
 
-/** A stream of events. `start` is called once, after the headers went out. */
+/** A stream of events. `start` is called once after the headers went out, and never for HEAD: hold nothing ready for it. */
 export interface WatchAnswer {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   start(sink: WatchSink): void;

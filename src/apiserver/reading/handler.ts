@@ -32,6 +32,8 @@ export interface WarnedRead {
   readonly plural: string;
   /** Everything in the namespace, or of all, was asked for: no name and no selector. */
   readonly isWhole: boolean;
+  /** The right to read was asked for in the namespace, not in all of them for some objects there. */
+  readonly isWithinNamespace: boolean;
 }
 
 const READING = new Set(['get', 'list', 'watch']);
@@ -76,13 +78,19 @@ export class ReadingHandler implements Handler {
       query,
     );
     if (verb === 'get') {
-      const headers = this.#headers(namespace, { plural: resource, isWhole: false });
+      const headers = this.#headers(namespace, {
+        ...{ plural: resource, isWhole: false, isWithinNamespace: true },
+      });
       const version = readVersion(query.get('resourceVersion') ?? '') ?? 0n;
       return { code: 200, headers, body: await reader.get({ namespace, name }, version, shape, signal) };
     }
     const options = readListOptions(query, info, store.kind);
     const { selection } = options;
-    const headers = this.#headers(selection.namespace, { plural: resource, isWhole: selection.isWhole });
+    const headers = this.#headers(selection.namespace, {
+      ...{ plural: resource, isWhole: selection.isWhole },
+      isWithinNamespace:
+        namespace !== '' || (selection.namespace !== undefined && selection.name === undefined),
+    });
     if (verb === 'list') return { code: 200, headers, body: await reader.list(options, shape, signal) };
     return { headers, start: (sink) => reader.watch(options, shape, sink) };
   }

@@ -93,7 +93,9 @@ export class ListReader {
 
   /** What is true of a list that is looked up now. */
   #begun(): Pick<Source, 'began' | 'since'> {
-    return { began: this.#store.began, since: this.#clock.now() };
+    const { began } = this.#store;
+    // Also when somebody has set the wall clock back.
+    return { began, since: Math.max(this.#clock.now(), began.at) };
   }
 
   async #continued(

@@ -64,8 +64,6 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
   #told = 0n;
   #history: History;
   #began: Beginning = { version: 0n, at: 0 };
-  /** The version of the newest list: since then every single change is known; between two lists only their difference is. */
-  #seamlessSince = 0n;
 
   constructor(options: ObjectStoreOptions<T>) {
     this.kind = options.kind;
@@ -110,7 +108,7 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
     if (this.#state === undefined) return undefined;
     const { version, entries } = this.#state;
     if (resourceVersion === version) return this.snapshot();
-    if (resourceVersion > version || resourceVersion < this.#seamlessSince) return undefined;
+    if (resourceVersion > version) return undefined;
     this.#history.forget();
     const since = this.#history.since(resourceVersion, true);
     if (since === undefined) return undefined;
@@ -149,7 +147,7 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
    *
    * @throws OperatorError BROKEN_VERSION, BROKEN_LIST; the state stays as it was.
    */
-  *replaceInSteps(items: readonly Entry[], resourceVersion: string): Generator<void, void> {
+  *replaceInSteps(items: readonly Entry[], resourceVersion: string, askedAt: number): Generator<void, void> {
     const version = versionOf(resourceVersion);
     if (items.some((entry) => entry.resourceVersion > version)) {
       throw new OperatorError(
@@ -166,8 +164,7 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
     const step = isNews ? undefined : yield* stepOf(difference, known.version, version);
 
     this.#enter({ version, entries: difference.entries });
-    this.#seamlessSince = version;
-    if (step === undefined) this.#beginHistory(version, known?.version);
+    if (step === undefined) this.#beginHistory(version, askedAt, known?.version);
     else yield* this.#tellDifference(step);
     this.#advanced(version);
   }
@@ -243,13 +240,14 @@ export class ObjectStore<T extends KubeObject = KubeObject> implements ViewStore
     yield* this.#followers.tellInSteps(step);
   }
 
-  #beginHistory(version: bigint, before: bigint | undefined): void {
+  #beginHistory(version: bigint, askedAt: number, before: bigint | undefined): void {
+    const { clock } = this.#options;
     if (before !== undefined) {
       const fields = { resource: this.kind.resource.plural, before: String(before), now: String(version) };
       this.#options.logger.warn('the data of the API server went back in time; all watches end', fields);
     }
     this.#history = this.#emptyHistory(version);
-    this.#began = { version, at: this.#options.clock.now() };
+    this.#began = { version, at: clock.now() - (clock.monotonic() - askedAt) };
     this.#followers.lose();
   }
 

@@ -49,7 +49,7 @@ export interface Snapshot {
 export interface Beginning {
   /** Of the list that it begins with. */
   readonly version: bigint;
-  /** When that list was taken in, in milliseconds since the epoch. */
+  /** When that list was asked for, in milliseconds since the epoch: what is older may be of another history. */
   readonly at: number;
 }
 
@@ -71,7 +71,8 @@ export interface ViewStore {
    * read from one replica and the next from another, whose store is some changes or bookmarks further. Looks at the
    * state and the history with its first step, and never again.
    *
-   * @returns undefined when that version has not come yet, or not every single change since then is known.
+   * @returns undefined when that version has not come yet, lies between two lists of which only the difference is known, or
+   *   is older than the history.
    */
   at(resourceVersion: bigint): Generator<void, Snapshot | undefined>;
   /**

@@ -194,7 +194,12 @@ describe('runApiServer', () => {
     });
 
     it('none for a choice of objects of all namespaces, and says so much', async () => {
-      for (const query of ['fieldSelector=metadata.name%3Dx', 'labelSelector=team%3Dx']) {
+      for (const query of [
+        'fieldSelector=metadata.name%3Dx',
+        // The right to read what is called so is asked for in all namespaces, and tells nothing of this one.
+        'fieldSelector=metadata.name%3Dx,metadata.namespace%3Da',
+        'labelSelector=team%3Dx',
+      ]) {
         expect(await warningsOf(`${WORKSPACES}?${query}`), query).to.equal(
           '299 - "a control plane does not hear from Coder: what is shown may be old"',
         );

@@ -23,7 +23,7 @@ describe('registerStoreMetrics', () => {
       metadata: { namespace: 'a', name: 'coder.admin.dev', uid: 'u', resourceVersion: '5' },
       spec: {},
     };
-    const steps = store.replaceInSteps([store.prepare(object)], '7');
+    const steps = store.replaceInSteps([store.prepare(object)], '7', 0);
     while (steps.next().done !== true);
     expect(await series()).to.contain(`${line} 1`);
     const changed = { ...object, metadata: { ...object.metadata, resourceVersion: '8' } };

@@ -196,9 +196,10 @@ describe('Reviews', () => {
       expect(await refusal('bob', 'bob')).to.equal(undefined);
     });
 
-    it('less for each of several, and one for who is new', async () => {
+    it('less for each of several, until none is left', async () => {
       expect([await flood('a'), await flood('b'), await flood('c')]).to.deep.equal([6, 3, 2]);
       expect(await refusal('d', 'd')).to.equal(undefined);
+      expect(await refusal('e', 'e')).to.equal(429);
     });
 
     it('and gives them back with the answers, good or bad', async () => {

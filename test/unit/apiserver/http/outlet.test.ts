@@ -244,7 +244,7 @@ describe('FrameQueue', () => {
     expect(second?.buffer).to.equal(frames[1]?.buffer);
   });
 
-  it('holds no frame that was taken', () => {
+  it('goes on after its beginning was forgotten', () => {
     const queue = new FrameQueue();
     for (let i = 0; i < 5_000; i++) queue.push(Buffer.from('x'));
     for (let i = 0; i < 4_999; i++) queue.take(1);

@@ -74,7 +74,7 @@ class Replica {
     const { store } = this.world.widgets;
     this.#heard = this.#upstream.log.length;
     const items = [...this.#upstream.objects.values()].map((object) => store.prepare(object));
-    this.#relist = store.replaceInSteps(items, String(this.#upstream.version));
+    this.#relist = store.replaceInSteps(items, String(this.#upstream.version), 0);
   }
 
   finish(): void {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { settle, type FakeClock } from '../../../support/clock.ts';
+import { FakeClock, settle } from '../../../support/clock.ts';
 import {
   namesOf,
   PARTIAL_LIST,
@@ -398,8 +398,8 @@ describe('lists', () => {
       const here = world();
       const { json } = await here.read('/widgets?limit=1');
       // Another replica, which began after the list was read.
-      const there = world();
-      there.widgets.remove('c').put('d').list(30);
+      const there = new ReadingWorld();
+      there.widgets.put('a').put('d').put('b', { namespace: 'two' }).list(30);
       const refused = await there.refusal(`/widgets?limit=1&continue=${json.metadata.continue ?? ''}`);
       expect(refused).to.include({ code: 410, reason: 'Expired' });
       expect(refused.metadata.continue).to.be.a('string').that.is.not.empty;
@@ -412,6 +412,32 @@ describe('lists', () => {
       const { json: third } = await there.read(`/widgets?limit=1&continue=${second.metadata.continue ?? ''}`);
       expect(namesOf(third)).to.deep.equal(['b']);
       expect(third.metadata).to.deep.equal({ resourceVersion: '30' });
+    });
+
+    it('32. go on at a replica that took its time for its first list, and has come further since', async () => {
+      const clock = new FakeClock();
+      const [here, there] = [fullWorld(3, clock), new ReadingWorld({}, clock)];
+      for (let i = 0; i < 3; i++) there.widgets.put(`w0000${i}`);
+      const steps = there.widgets.listInSteps(here.widgets.version);
+      await clock.advance(1_000);
+      here.widgets.put('new');
+      const { json } = await here.read('/widgets?limit=2');
+      await clock.advance(3_000);
+      while (steps.next().done !== true);
+      there.widgets.put('new').put('newer');
+      const rest = await there.names(`/widgets?limit=9&continue=${json.metadata.continue ?? ''}`);
+      expect([...namesOf(json), ...rest]).to.deep.equal(await here.names('/widgets'));
+    });
+
+    it('32. go on at the same replica when somebody has set its wall clock back', async () => {
+      const clock = new FakeClock();
+      const made = fullWorld(3, clock);
+      const now = clock.now.bind(clock);
+      clock.now = () => now() - 60_000;
+      made.widgets.put('new');
+      const { json } = await made.read('/widgets?limit=2');
+      made.widgets.put('newer');
+      expect(await made.names(`/widgets?limit=9&continue=${json.metadata.continue ?? ''}`)).to.have.length(2);
     });
 
     it('32. are kept for minutes, also when the history is shorter', async () => {

@@ -51,7 +51,7 @@ class Replica {
     const { objects, version, log } = this.#upstream;
     const items = [...objects.values()].map((object) => this.store.prepare(object));
     this.#position = log.length;
-    this.#listing = this.store.replaceInSteps(items, String(version));
+    this.#listing = this.store.replaceInSteps(items, String(version), 0);
     if (this.store.synced) return;
     this.finish();
     for (let i = 0; i < CROWD; i++)

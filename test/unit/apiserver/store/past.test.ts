@@ -106,15 +106,20 @@ describe('ObjectStore.at', () => {
     expect(snapshotAt(new WidgetStore(new FakeClock()).store, 1n)).to.equal(undefined);
   });
 
-  it('knows no version from before the newest list, none to come, and none that the history has lost', () => {
+  it('knows no version between two lists, none to come, and none that the history has lost', () => {
     const widgets = filled(10);
     widgets.put('a').put('b');
     expect(snapshotAt(widgets.store, 999n)).to.equal(undefined);
     expect(snapshotAt(widgets.store, 1_003n)).to.equal(undefined);
     expect(snapshotAt(widgets.store, 1_001n)).to.not.equal(undefined);
-    // A new list: what happened one by one before it is not known.
+    const was = widgets.store.snapshot();
+    // What happened one by one on the way to a new list is not known; what was before it is.
+    widgets.unset('w3', { namespace: 'n1' });
+    widgets.set('c');
     widgets.list(2_000);
-    expect(snapshotAt(widgets.store, 1_001n)).to.equal(undefined);
+    expect(snapshotAt(widgets.store, 1_500n)).to.equal(undefined);
+    expect(entriesOf(snapshotAt(widgets.store, 1_002n))).to.deep.equal(entriesOf(was));
+    expect(snapshotAt(widgets.store, 1_001n)?.get('default', 'b')).to.equal(undefined);
     const short = new WidgetStore(new FakeClock(), { historyEvents: 1 });
     short.list(1).put('a').put('b').put('c');
     expect([2n, 3n, 4n].map((version) => snapshotAt(short.store, version) !== undefined)).to.deep.equal([

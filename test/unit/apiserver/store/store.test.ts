@@ -29,6 +29,7 @@ const steps = (
   store.replaceInSteps(
     objects.map((object) => store.prepare(object)),
     String(version),
+    0,
   );
 const many = (count: number, rv: (i: number) => number): Widget[] =>
   Array.from({ length: count }, (_, i) => widgetIn(`w${String(i).padStart(5, '0')}`, { rv: rv(i) }));
@@ -383,7 +384,7 @@ describe('ObjectStore', () => {
         const followers = [10, 12, 10_000].map((from) => followed(store, from, { takesDifferences }));
         const waiting = store.reached(BigInt(version) + 1n, 1_000, never);
         if (version > 10) put(store, 'b', 12);
-        listInto(store, objects, version);
+        listInto(store, objects, version, 300);
         expect(followers.map(({ told: seen }) => seen.at(-1))).to.deep.equal(['lost', 'lost', 'lost']);
         expect([store.resourceVersion, store.snapshot().resourceVersion]).to.deep.equal([
           BigInt(version),
@@ -392,7 +393,10 @@ describe('ObjectStore', () => {
         expect(followed(store, version - 1, { takesDifferences }).stop).to.equal(undefined);
         expect(warned).to.have.length(1);
         const { began } = store;
-        expect(began).to.deep.equal({ version: BigInt(version), at: clock.now() });
+        expect(began, 'when the list was asked for').to.deep.equal({
+          version: BigInt(version),
+          at: clock.now() - 200,
+        });
         put(store, 'c', version + 1);
         expect(followed(store, version).told).to.deep.equal([`added c@${version + 1}`]);
         expect(await waiting).to.equal(true);
