@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import {
   createServer,
@@ -88,6 +89,10 @@ interface MutableRule {
   left: number;
   hits: number;
 }
+
+/** A server that listens at whatever port is free may have got ours for a moment. */
+const ACCEPT_TRIES = 50;
+const ACCEPT_PAUSE_MS = 100;
 
 /**
  * Stands between our client and the real API server, or a Coder, and breaks what it is told to: single requests by rules,
@@ -219,9 +224,22 @@ export class FaultProxy {
     await closed;
   }
 
-  /** Takes connections again, at the same address. */
+  /**
+   * Takes connections again, at the same address.
+   *
+   * @throws when another server has taken that for longer than a moment.
+   */
   async accept(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
+    for (let left = ACCEPT_TRIES; ; left--) {
+      try {
+        this.#server.listen(this.#port, '127.0.0.1');
+        await once(this.#server, 'listening');
+        return;
+      } catch (error) {
+        if (left <= 1) throw error;
+        await systemClock.sleep(ACCEPT_PAUSE_MS);
+      }
+    }
   }
 
   /** Breaks all connections. */

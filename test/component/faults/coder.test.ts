@@ -89,7 +89,7 @@ describe('faulty answers of Coder, through the running loop', function () {
       isPost('/builds'),
       (passage) => {
         refusedAt = performance.now();
-        return answer(429, tooMany, { ...json, 'retry-after': '5' })(passage);
+        return answer(429, tooMany, { ...json, 'retry-after': '10' })(passage);
       },
       1,
     );
@@ -102,7 +102,7 @@ describe('faulty answers of Coder, through the running loop', function () {
     const made = await loop.applied('made-meanwhile', { running: true });
     expect(held.calls, 'not asked again before others are done').to.deep.equal(['create']);
     await held.until((o) => has(o, 'Ready', 'True', 'Stopped'));
-    expect(performance.now() - refusedAt).to.be.at.least(4_900);
+    expect(performance.now() - refusedAt).to.be.at.least(9_900);
     expect(held.calls).to.deep.equal(['create', 'stop']);
     expect(made.calls).to.deep.equal(['create']);
     expect(held.object.status).not.to.have.property('failures');

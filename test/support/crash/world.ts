@@ -187,8 +187,13 @@ export class World {
       return simulated;
     };
     const world = new World(api, server, { kube, coder }, prepared, meddler);
-    await world.#begin(options);
-    return world;
+    try {
+      await world.#begin(options);
+      return world;
+    } catch (error) {
+      await world.close().catch(() => undefined);
+      throw error;
+    }
   }
 
   get kube(): KubeClient {
@@ -380,7 +385,12 @@ export class World {
       if (this.#isBusy()) {
         await this.#stirring();
         calm = 0;
-      } else calm = stirred === this.#stirred ? calm + 1 : 0;
+      } else if (stirred !== this.#stirred) calm = 0;
+      // What the kernel still has on its way between two sockets is not seen in turns alone.
+      else if (++calm === CALM_TURNS) {
+        await systemClock.sleep(1);
+        if (stirred !== this.#stirred || this.#isBusy()) calm = 0;
+      }
       if (performance.now() > giveUpAt)
         throw new Error('the world does not come to rest: a request or an event is lost');
     }
