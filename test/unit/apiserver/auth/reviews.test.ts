@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { expect } from 'chai';
 import { Reviews } from '../../../../src/apiserver/auth/reviews.ts';
 import { StatusError } from '../../../../src/apiserver/http/status.ts';
@@ -19,6 +20,8 @@ describe('Reviews', () => {
   let reviews: Reviews<string>;
   let asked: Asked[];
   const forever = new AbortController().signal;
+  // Every question listens for its end.
+  setMaxListeners(0, forever);
 
   const ask = (deadlineMs: number): Promise<string> =>
     new Promise((answer, fail) => asked.push({ deadlineMs, at: clock.monotonic(), answer, fail }));
