@@ -48,16 +48,16 @@ function longestHolds({ holds }: Site): readonly Measurement[] {
   return [
     {
       ...hold,
-      title: 'longest hold of the event loop, less the time that others had the cores',
+      title: 'longest hold of the event loop',
       aim: 50,
-      value: Math.max(...longest.map(({ ownMs }) => ownMs)),
-      note: told(({ ownMs }) => ownMs),
+      value: Math.max(...longest.map(({ ms }) => ms)),
+      note: told(({ ms }) => ms),
     },
     {
       ...hold,
-      title: 'the same by the clock on the wall',
-      value: Math.max(...longest.map(({ ms }) => ms)),
-      note: told(({ ms }) => ms),
+      title: 'the same, less the time that others had the cores',
+      value: Math.max(...longest.map(({ ownMs }) => ownMs)),
+      note: told(({ ownMs }) => ownMs),
     },
   ];
 }

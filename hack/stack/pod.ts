@@ -39,8 +39,8 @@ export async function writeServiceAccount(
 
 /**
  * Flags of Node in the place of a container. The first is what Node itself makes of a memory limit of 512 Mi; without a
- * limit it would let garbage lie until gigabytes are full. The second is the image's own: of so small a limit Node makes a
- * place for new objects of 1 MB, which is full every few milliseconds.
+ * limit it would let garbage lie until gigabytes are full. The second is what the command of a container is to set: of so
+ * small a limit Node makes a place for new objects of 1 MB, which is full after a few passes.
  */
 export const containerFlags: readonly string[] = ['--max-old-space-size=256', '--max-semi-space-size=8'];
 

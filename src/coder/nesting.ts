@@ -1,12 +1,7 @@
+import { BACKSLASH, CLOSE_ARRAY, CLOSE_OBJECT, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './jsonbytes.ts';
+
 /** Far deeper than anything in an answer of Coder. */
 export const MAX_NESTING = 64;
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
 
 /**
  * Whether lists and objects lie deeper in each other than they may. A few megabytes of nothing but brackets would become

@@ -78,8 +78,8 @@ export async function compareMirrors(site: Site, seconds: number): Promise<reado
     })) / 1000;
   progress.done(`${mirrors.length} objects in ${bare.toFixed(1)} s`);
   await kubernetes.kubectl(['delete', 'namespace', BARE, '--wait=false'], { signal });
-  await site.startOperator();
   site.holds.enter('start');
+  await site.startOperator();
   await untilSettled(site);
   return [
     { row: 'mirrors', title: 'mirrors from nothing', unit: 's', value: seconds },

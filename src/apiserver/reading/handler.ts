@@ -32,7 +32,10 @@ export interface WarnedRead {
   readonly plural: string;
   /** Everything in the namespace, or of all, was asked for: no name and no selector. */
   readonly isWhole: boolean;
-  /** The right to read was asked for in the namespace, not in all of them for some objects there. */
+  /**
+   * It stays within one namespace, by its path, or because it may read all and asks for that one. Not so with a name in all
+   * namespaces: the right to that tells nothing of the others' objects.
+   */
   readonly isWithinNamespace: boolean;
 }
 
@@ -78,19 +81,20 @@ export class ReadingHandler implements Handler {
       query,
     );
     if (verb === 'get') {
-      const headers = this.#headers(namespace, {
-        ...{ plural: resource, isWhole: false, isWithinNamespace: true },
-      });
+      const read = { plural: resource, isWhole: false, isWithinNamespace: true };
+      const headers = this.#headers(namespace, read);
       const version = readVersion(query.get('resourceVersion') ?? '') ?? 0n;
       return { code: 200, headers, body: await reader.get({ namespace, name }, version, shape, signal) };
     }
     const options = readListOptions(query, info, store.kind);
     const { selection } = options;
-    const headers = this.#headers(selection.namespace, {
-      ...{ plural: resource, isWhole: selection.isWhole },
-      isWithinNamespace:
-        namespace !== '' || (selection.namespace !== undefined && selection.name === undefined),
-    });
+    const isOfNamespace = selection.namespace !== undefined && selection.name === undefined;
+    const read = {
+      plural: resource,
+      isWhole: selection.isWhole,
+      isWithinNamespace: namespace !== '' || isOfNamespace,
+    };
+    const headers = this.#headers(selection.namespace, read);
     if (verb === 'list') return { code: 200, headers, body: await reader.list(options, shape, signal) };
     return { headers, start: (sink) => reader.watch(options, shape, sink) };
   }
