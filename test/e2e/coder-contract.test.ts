@@ -75,8 +75,7 @@ describe('CoderClient and a real Coder', function () {
   describe('templates', () => {
     it('are listed when they are deprecated, and proven gone when they were', async () => {
       const old = await contract.newTemplate();
-      // Deprecating takes a licence; the database does not ask for one.
-      await stack.coder.sql(`update templates set deprecated = 'old' where id = '${old.id}'`);
+      await harness.deprecate(old.id);
       expect((await client.templates()).map(({ id }) => id)).to.include(old.id);
       await client.deleteTemplate(old.id);
       expect(await client.deletedTemplateById(old.id)).to.include({ id: old.id });

@@ -7,6 +7,7 @@ import {
   type VariableDefinition,
   type VersionContent,
 } from './coder/definitions.ts';
+import { isBefore } from './coder/versions.ts';
 
 /**
  * Content for Coder's `echo` provisioner, which plays recorded answers instead of running Terraform: one serialised
@@ -35,7 +36,7 @@ export function echoFiles(options: EchoOptions = {}, version = '2.30'): ArchiveF
     ...variables.map(terraformVariable),
     ...(Object.keys(tags).length === 0 ? [] : [terraformTags(tags)]),
   ];
-  const stages = isOlder(version) ? stagesBefore230 : stagesFrom230;
+  const stages = isBefore(version, '2.30') ? stagesBefore230 : stagesFrom230;
   return {
     'README.md': note,
     '0.parse.protobuf': message(
@@ -46,11 +47,6 @@ export function echoFiles(options: EchoOptions = {}, version = '2.30'): ArchiveF
     ...stages({ parameters, presets, agents }, builds),
     ...(terraform.length === 0 ? {} : { 'main.tf': terraform.join('\n') }),
   };
-}
-
-function isOlder(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major < 2 || (major === 2 && minor < 30);
 }
 
 type Found = Required<Pick<VersionContent, 'parameters' | 'presets' | 'agents'>>;

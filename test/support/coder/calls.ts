@@ -4,7 +4,6 @@ import { isActive } from './jobs.ts';
 import { admitFields, failsAsVersionName } from './names.ts';
 import { failure, forbidden, found, invalid, unexpected } from './refusals.ts';
 import { versionOf, type VersionRow } from './templates.ts';
-import { isSameName } from './people.ts';
 import { WatchFrames } from './watch.ts';
 import { lastBuild, type BuildRow, type WorkspaceRow } from './workspaces.ts';
 
@@ -18,18 +17,14 @@ export class Calls extends Acts {
 
   /** @throws CoderError 404 */
   buildByNumber(owner: string, name: string, number: number): WorkspaceBuild {
-    const row = found(
-      this.workspaceStore.present.find(
-        (r) => isSameName(r.owner.username, owner) && isSameName(r.name, name),
-      ),
-    );
+    const row = found(this.workspaceStore.named(owner, name));
     const build = found(row.builds.find((b) => b.number === number));
     return this.workspaceStore.shownBuild(row, build);
   }
 
   /** Looks on at a workspace for as long as the frames are read. @throws CoderError 404 */
   watch(id: string): WatchFrames {
-    const row = found(this.workspaceStore.all.find((r) => r.id === id && this.sight.ofWorkspace(r)));
+    const row = this.seenRow(id);
     return new WatchFrames({
       clock: this.clock,
       onChange: (listener) =>
@@ -80,18 +75,18 @@ export class Calls extends Acts {
 
   /** @throws CoderError 400, 404 */
   cancelImport(versionID: string): void {
-    const { job } = this.#version(versionID);
+    const { job } = this.versionRow(versionID);
     admitCancel(job);
     this.templateStore.cancelImport(versionID);
   }
 
   isArchived(versionID: string): boolean {
-    return this.#version(versionID).archived;
+    return this.versionRow(versionID).archived;
   }
 
   /** @throws CoderError 400, 404, 500 */
   archive(versionID: string): void {
-    const version = this.#version(versionID);
+    const version = this.versionRow(versionID);
     if (version.archived) throw invalid('Template version already archived');
     this.#ofTemplate(version);
     if (!this.#isUnused(version)) throw failure('Internal error fetching template version.');
@@ -100,7 +95,7 @@ export class Calls extends Acts {
 
   /** @throws CoderError 400, 404 */
   unarchive(versionID: string): void {
-    const version = this.#version(versionID);
+    const version = this.versionRow(versionID);
     if (!version.archived) throw invalid('Template version already unarchived');
     this.#ofTemplate(version);
     this.templateStore.setVersion(versionID, { archived: false });
@@ -122,7 +117,7 @@ export class Calls extends Acts {
 
   /** @throws CoderError 400, 404 */
   renameVersion(versionID: string, name = ''): TemplateVersion {
-    const version = this.#version(versionID);
+    const version = this.versionRow(versionID);
     if (name === '' || name === version.name) return versionOf(version);
     admitFields({ name: failsAsVersionName(name) });
     const isTaken = this.templateStore.versions.some(
@@ -134,7 +129,17 @@ export class Calls extends Acts {
       ]);
     }
     this.templateStore.setVersion(versionID, { name });
-    return versionOf(this.#version(versionID));
+    return versionOf(this.versionRow(versionID));
+  }
+
+  /** A workspace, deleted or not, that the token may see. @throws CoderError 404 */
+  protected seenRow(id: string): WorkspaceRow {
+    return found(this.workspaceStore.all.find((r) => r.id === id && this.sight.ofWorkspace(r)));
+  }
+
+  /** @throws CoderError 404 */
+  protected versionRow(id: string): VersionRow {
+    return found(this.templateStore.version(id));
   }
 
   #ofTemplate({ templateID }: VersionRow): void {
@@ -165,10 +170,6 @@ export class Calls extends Acts {
 
   #template(id: string): void {
     found(this.templateStore.present.find((t) => t.id === id && this.sight.ofTemplate(id)));
-  }
-
-  #version(id: string): VersionRow {
-    return found(this.templateStore.version(id));
   }
 }
 

@@ -47,7 +47,7 @@ import {
 } from './refusals.ts';
 import { inListOrder, searchFor } from './search.ts';
 import { newSettings } from './template-settings.ts';
-import { logOf, newVersionOf, versionOf, type VersionRow } from './templates.ts';
+import { logOf, newVersionOf, versionOf } from './templates.ts';
 import { isBusy, type WorkspaceRow } from './workspaces.ts';
 import { door, type Held } from './wire.ts';
 
@@ -202,7 +202,7 @@ export class SimulatedCoder
 
   async workspace(id: string, options: DeletedOption = {}): Promise<Workspace> {
     await this.arrive();
-    const row = this.#row(id);
+    const row = this.seenRow(id);
     if (row.deleted && options.includeDeleted !== true) throw gone();
     if (!this.sight.ofTemplate(row.templateID)) throw forbidden('Forbidden.');
     return this.workspaceStore.shown(row);
@@ -236,7 +236,7 @@ export class SimulatedCoder
     const isOverlapping = this.workspaceStore.all.some((r) => r.id === workspaceID && isBusy(r));
     if (isOverlapping) this.violations.push(`a ${body.transition} was asked for while a build is active`);
     return this.change('createBuild', body.transition, () => {
-      const row = this.#row(workspaceID);
+      const row = this.seenRow(workspaceID);
       if (row.deleted && body.transition !== 'delete') {
         throw conflict(`Cannot ${body.transition} a deleted workspace!`);
       }
@@ -256,16 +256,18 @@ export class SimulatedCoder
   }
 
   setTTL(workspaceID: string, ttlMillis: number): Promise<void> {
-    return this.change('setTTL', `${ttlMillis}`, () => this.putTTL(this.#row(workspaceID), ttlMillis));
+    return this.change('setTTL', `${ttlMillis}`, () => this.putTTL(this.seenRow(workspaceID), ttlMillis));
   }
 
   setAutostart(workspaceID: string, schedule: string): Promise<void> {
-    return this.change('setAutostart', schedule, () => this.putAutostart(this.#row(workspaceID), schedule));
+    return this.change('setAutostart', schedule, () =>
+      this.putAutostart(this.seenRow(workspaceID), schedule),
+    );
   }
 
   setAutomaticUpdates(workspaceID: string, updates: 'always' | 'never'): Promise<void> {
     return this.change('setAutomaticUpdates', updates, () =>
-      this.putAutomaticUpdates(this.#row(workspaceID), updates),
+      this.putAutomaticUpdates(this.seenRow(workspaceID), updates),
     );
   }
 
@@ -281,7 +283,7 @@ export class SimulatedCoder
     options: { readonly limit?: number } = {},
   ): Promise<readonly WorkspaceBuild[]> {
     await this.arrive();
-    const row = this.#row(workspaceID);
+    const row = this.seenRow(workspaceID);
     const newestFirst = [...row.builds].reverse().map((b) => this.workspaceStore.shownBuild(row, b));
     return newestFirst.slice(0, options.limit ?? newestFirst.length);
   }
@@ -343,7 +345,7 @@ export class SimulatedCoder
   promoteTemplateVersion(templateID: string, versionID: string): Promise<void> {
     return this.change('promote', versionID, () => {
       this.#admitChange();
-      const version = this.#version(versionID);
+      const version = this.versionRow(versionID);
       if (version.templateID !== templateID) {
         throw invalid("The provided template version doesn't belong to the specified template.");
       }
@@ -367,7 +369,7 @@ export class SimulatedCoder
   async templateVersion(id: string): Promise<TemplateVersion> {
     await this.arrive();
     if (id === '') throw new RangeError('no route is made of an empty id');
-    return versionOf(this.#version(id));
+    return versionOf(this.versionRow(id));
   }
 
   async templateVersionByName(organization: string, name: string, version: string): Promise<TemplateVersion> {
@@ -406,20 +408,20 @@ export class SimulatedCoder
 
   async richParameters(versionID: string): Promise<readonly RichParameter[]> {
     await this.arrive();
-    const { job, parameters } = this.#version(versionID);
+    const { job, parameters } = this.versionRow(versionID);
     if (job.completed_at === undefined) throw tooEarly('Template version job has not finished');
     return job.status === 'succeeded' ? parameters : [];
   }
 
   async presets(versionID: string): Promise<readonly Preset[]> {
     await this.arrive();
-    const { job, presets } = this.#version(versionID);
+    const { job, presets } = this.versionRow(versionID);
     return job.status === 'succeeded' ? presets : [];
   }
 
   async templateVersionVariables(versionID: string): Promise<readonly TemplateVersionVariable[]> {
     await this.arrive();
-    const { job, variables } = this.#version(versionID);
+    const { job, variables } = this.versionRow(versionID);
     if (job.completed_at === undefined) throw forbidden('Template version job has not finished');
     return shownVariables(variables);
   }
@@ -430,7 +432,7 @@ export class SimulatedCoder
     options: { readonly lines?: number } = {},
   ): Promise<readonly JobLog[]> {
     await this.arrive();
-    const all = logOf(this.#version(id));
+    const all = logOf(this.versionRow(id));
     return all.slice(Math.max(0, all.length - (options.lines ?? all.length)));
   }
 
@@ -512,14 +514,5 @@ export class SimulatedCoder
     const person = this.people.called(name);
     if (person === undefined) throw unknownUser();
     return person;
-  }
-
-  /** A workspace, deleted or not, that the token may see. */
-  #row(id: string): WorkspaceRow {
-    return found(this.workspaceStore.all.find((r) => r.id === id && this.sight.ofWorkspace(r)));
-  }
-
-  #version(id: string): VersionRow {
-    return found(this.templateStore.version(id));
   }
 }

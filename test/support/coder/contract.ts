@@ -11,6 +11,7 @@ import type {
   WorkspaceBuild,
 } from '../../../src/coder/types.ts';
 import type { VersionContent } from './definitions.ts';
+import { isBefore } from './versions.ts';
 
 /** A request as it goes over the wire. */
 export interface Question {
@@ -131,9 +132,7 @@ export class Contract {
 
   /** Whether this Coder is older than a version such as `2.30`, from which on something else is so. */
   isBefore(version: string): boolean {
-    const [major = 0, minor = 0] = this.harness.version.split('.').map(Number);
-    const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number);
-    return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
+    return isBefore(this.harness.version, version);
   }
 
   get owner(): string {

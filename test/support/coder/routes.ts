@@ -200,10 +200,10 @@ function positive(query: URLSearchParams, field: string): number {
 /** Coder lists either the deprecated templates or the others, never both. */
 async function templatesFor(coder: SimulatedCoder, query: string): Promise<readonly Template[]> {
   const terms = new Map(query.split(/\s+/).map((term) => term.split(':', 2) as [string, string]));
-  const deleted =
-    terms.get('deleted') === 'true' ? await coder.deletedTemplateById(terms.get('ids') ?? '') : undefined;
-  const all =
-    terms.get('deleted') === 'true' ? (deleted === undefined ? [] : [deleted]) : await coder.templates();
+  const isDeleted = terms.get('deleted') === 'true';
+  const all = isDeleted
+    ? [await coder.deletedTemplateById(terms.get('ids') ?? '')].filter((t) => t !== undefined)
+    : await coder.templates();
   return all.filter((t) => (t.deprecated === true) === (terms.get('deprecated') === 'true'));
 }
 

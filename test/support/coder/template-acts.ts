@@ -120,8 +120,8 @@ export class TemplateActs extends Builder {
   }
 
   /** Somebody wishes that nobody takes this template any more. */
-  deprecate(id: string, message = 'use another one'): void {
-    this.templateStore.set(id, { deprecated: true, deprecation_message: message });
+  deprecate(id: string): void {
+    this.templateStore.set(id, { deprecated: true, deprecation_message: 'use another one' });
   }
 
   /** From now on Coder has a licence for everything. */
