@@ -17,6 +17,7 @@ describe('every plan of the crash matrix', function () {
   it('ends as the run without a fault, and has done nothing twice', async () => {
     const matrix = await Matrix.record(IDS);
     const plans = matrix.every(EVERY);
+    expect(plans, 'plans to run').not.to.be.empty;
     say(`${plans.length} plans`);
     const startedAt = performance.now();
     const verdicts = await matrix.run(plans, (verdict, done) => {

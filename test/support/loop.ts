@@ -16,9 +16,9 @@ import {
 } from '../../src/api/kinds.ts';
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
 import { systemClock, type Clock } from '../../src/base/clock.ts';
-import { errorText } from '../../src/base/errors.ts';
-import { silentLogger, type LogFields, type Logger } from '../../src/base/logger.ts';
+import { silentLogger } from '../../src/base/logger.ts';
 import { runOperator } from '../../src/controller/run.ts';
+import { secrets } from '../../src/controller/secrets.ts';
 import type { Settings } from '../../src/controller/settings.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import type { KubeConnection } from '../../src/kube/connection.ts';
@@ -33,6 +33,8 @@ import { CoderServer, SCRIPTED_TOKEN } from './coder/server.ts';
 import { assertConditions } from './conditions.ts';
 import { OPERATOR, ORGANIZATION, OWNER, SimulatedCoder } from './controller-coder.ts';
 import { clientOf } from './kube-server.ts';
+import { lineLogger } from './line-logger.ts';
+import { takeAway } from './take-away.ts';
 import { has, isReady } from './tenant.ts';
 
 /** Between two looks of the observer at everything. Otherwise it waits for five seconds at least, after one that failed. */
@@ -89,8 +91,6 @@ export interface LoopOptions {
   readonly connection?: KubeConnection;
   /** Where the operator finds Coder, which listens at `url`. Default: there. */
   readonly coderAt?: (url: string) => Promise<string>;
-  /** How much later than the machine's the operator's clock is. Default 0. */
-  readonly skewMs?: number;
   /** Runs an operator for the namespace until the signal aborts. Default: the whole operator, in this process. */
   readonly operate?: (namespace: string, signal: AbortSignal) => Promise<void>;
 }
@@ -117,8 +117,6 @@ export class Loop {
   /** Every state of every object that the watch has shown, oldest first, by key. */
   readonly #history = new Map<string, Conditioned[]>();
   readonly #faults: unknown[] = [];
-  /** How often each object was looked at, by its key in the operator's queue. */
-  readonly #passes = new Map<string, number>();
   readonly #options: LoopOptions;
   /** How each pass of the operator ended, oldest first. */
   readonly results: WorkResult[] = [];
@@ -126,11 +124,9 @@ export class Loop {
   #playing: NodeJS.Timeout | undefined;
 
   private constructor(api: ApiServer, server: CoderServer, options: LoopOptions) {
-    const { isPatient = false, skewMs = 0 } = options;
     this.#api = api;
     this.#options = options;
-    const clock = isPatient ? systemClock : IMPATIENT;
-    this.#clock = { ...clock, now: () => clock.now() + skewMs };
+    this.#clock = options.isPatient === true ? systemClock : IMPATIENT;
     this.server = server;
   }
 
@@ -245,7 +241,7 @@ export class Loop {
 
   /** How often the operator has looked at an object. */
   passes({ kind }: ResourceType, name: string): number {
-    return this.#passes.get(`${kind}:${this.namespace}/${name}`) ?? 0;
+    return this.results.filter(({ key }) => key === `${kind}:${this.namespace}/${name}`).length;
   }
 
   statusesOf(name: string): readonly CoderWorkspaceStatus[] {
@@ -307,7 +303,7 @@ export class Loop {
         [controlPlanes, this.#controlPlanes],
       ] as const) {
         const own = store.list().filter((o) => o.metadata.namespace === this.namespace);
-        for (const { metadata } of own) await this.#takeAway(resource, metadata.name);
+        for (const object of own) await takeAway(this.kube, resource, object);
       }
       this.#stopWatching.abort(new Error('the test has ended'));
       await this.server.close();
@@ -318,13 +314,10 @@ export class Loop {
     const { coderAt = (at: string): Promise<string> => Promise.resolve(at) } = this.#options;
     const url = await coderAt(this.server.url);
     await this.#api.kubectl(['create', 'namespace', this.namespace]);
-    await this.kube.create(
-      { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true },
-      {
-        metadata: { name: 'coder', namespace: this.namespace },
-        ...{ type: 'coder.com/credentials', stringData: { url, token: SCRIPTED_TOKEN } },
-      },
-    );
+    await this.kube.create(secrets, {
+      metadata: { name: 'coder', namespace: this.namespace },
+      ...{ type: 'coder.com/credentials', stringData: { url, token: SCRIPTED_TOKEN } },
+    });
     await Promise.all([
       this.#watch(controlPlanes, this.#controlPlanes),
       this.#watch(templates, this.#templates),
@@ -356,11 +349,8 @@ export class Loop {
         settings: SETTINGS,
         hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
         clock: this.#clock,
-        logger: this.#logger(),
-        onResult: (result) => {
-          this.results.push(result);
-          this.#passes.set(result.key, (this.#passes.get(result.key) ?? 0) + 1);
-        },
+        logger: lineLogger({ onLine: (line) => this.#logged(line) }),
+        onResult: (result) => this.results.push(result),
       },
       this.#stop.signal,
     ).catch((error: unknown) => this.#faults.push(error));
@@ -383,9 +373,9 @@ export class Loop {
     await store.hasSynced;
   }
 
-  async #takeAway(resource: ResourceType, name: string): Promise<void> {
-    await this.kube.mergePatch(resource, this.namespace, name, { metadata: { finalizers: [] } });
-    await this.kube.delete(resource, this.namespace, name);
+  #logged(line: string): void {
+    this.#log.push(line);
+    this.#log.splice(0, this.#log.length - LOG_LINES);
   }
 
   #assertWell(): void {
@@ -394,24 +384,6 @@ export class Loop {
     const [violation] = this.coder.violations;
     if (violation !== undefined)
       throw new Error(`The operator asked Coder for what must not be: ${violation}`);
-  }
-
-  #logger(more: LogFields = {}): Logger {
-    const line =
-      (level: string) =>
-      (message: string, fields: LogFields = {}): void => {
-        const { error, ...rest } = { ...more, ...fields };
-        const told = error === undefined ? '' : ` ${errorText(error)}`;
-        this.#log.push(`${level} ${message} ${JSON.stringify(rest)}${told}`);
-        this.#log.splice(0, this.#log.length - LOG_LINES);
-      };
-    return {
-      debug: () => undefined,
-      info: line('info'),
-      warn: line('warn'),
-      error: line('error'),
-      child: (fields) => this.#logger({ ...more, ...fields }),
-    };
   }
 }
 

@@ -6,6 +6,7 @@ import { KINDS } from '../../support/mutation/subject.ts';
 
 const chosen = process.env['MUTATION']?.split(',').map((id) => id.trim());
 const groups = groupsOf((id) => chosen === undefined || chosen.includes(id));
+if (groups.length === 0) throw new Error(`There is no mutation ${chosen?.join(', ') ?? ''}`);
 
 describe('mutations of specs, through the running operator', function () {
   this.timeout(900_000);

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { errorText } from '../../../src/base/errors.ts';
-import type { LogFields, Logger } from '../../../src/base/logger.ts';
 import { runOperator } from '../../../src/controller/run.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import { LeadershipLostError } from '../../../src/kube/leader.ts';
+import { turn } from '../clock.ts';
 import type { FaultProxy } from '../fault-proxy.ts';
 import { clientOf } from '../kube-server.ts';
+import { lineLogger } from '../line-logger.ts';
 import type { JumpingClock } from './clock.ts';
-import { turn } from './turn.ts';
 
 /** As in production, but for a time-out that stops a plan that hangs: it is the only one that real time passes for. */
 const SETTINGS: Settings = {
@@ -106,7 +105,7 @@ export class Instance {
           settings: SETTINGS,
           hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
           clock,
-          logger: loggerTo(onLine),
+          logger: lineLogger({ onLine, isDebugging: true }),
           onCoderRequest: onMetric,
           onLeading: (leading) => (this.#isLeading = leading),
         },
@@ -126,19 +125,4 @@ export class Instance {
 /** Whether a process may end so: another one leads, or it could not make sure that none does. */
 export function isOrdinaryEnd(error: unknown): boolean {
   return error instanceof LeadershipLostError;
-}
-
-function loggerTo(onLine: (line: string) => void, more: LogFields = {}): Logger {
-  const line =
-    (level: string) =>
-    (message: string, fields: LogFields = {}): void => {
-      const { error, ...rest } = { ...more, ...fields };
-      onLine(
-        `${level} ${message} ${JSON.stringify(rest)}${error === undefined ? '' : ` ${errorText(error)}`}`,
-      );
-    };
-  return {
-    ...{ debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
-    child: (fields) => loggerTo(onLine, { ...more, ...fields }),
-  };
 }

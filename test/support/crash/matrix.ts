@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import { apiserver } from '../apiserver.ts';
 import { idOf, planOf, plansOf, type Plan } from './plans.ts';
 import { judge, record, type Reference, type Verdict } from './run.ts';
@@ -62,17 +63,6 @@ function sorted(plans: readonly Plan[]): readonly Plan[] {
   return [...plans].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
 }
 
-async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (;;) {
-      const i = next++;
-      const item = items[i];
-      if (item === undefined) return;
-      results[i] = await work(item);
-    }
-  };
-  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
-  return results;
+function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
+  return new PQueue({ concurrency: SIDE_BY_SIDE }).addAll(items.map((item) => () => work(item)));
 }

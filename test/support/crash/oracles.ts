@@ -1,5 +1,6 @@
 import { mirrorLabels } from '../../../src/api/mirrors.ts';
 import type { KubeObject } from '../../../src/api/meta.ts';
+import { errorText } from '../../../src/base/errors.ts';
 import { SCRIPTED_TOKEN } from '../coder/server.ts';
 import { assertConditions, kstatusOf, type ConditionedStatus } from '../conditions.ts';
 import { GATEWAY_CANARY, type Call } from './wire.ts';
@@ -71,9 +72,7 @@ export class Oracles {
     try {
       assertConditions(status, metadata.generation ?? 0);
     } catch (error) {
-      this.#violated(
-        `${call.key} ${call.occurrence}: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#violated(`${call.key} ${call.occurrence}: ${errorText(error)}`);
     }
     if (
       status?.pendingOperation !== undefined &&

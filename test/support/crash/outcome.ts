@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../../src/api/meta.ts';
 import { OPERATOR, type SimulatedCoder } from '../controller-coder.ts';
+import { isRecord } from '../differences.ts';
 import type { World } from './world.ts';
 
 /** What a run has led to, without what differs between any two runs. */
@@ -28,27 +29,6 @@ export function outcomeOf(world: World): Outcome {
     coder: masked(inCoder(world.coder)) as Outcome['coder'],
     counts: counted(world),
   };
-}
-
-/** Where two runs differ, in words: `counts builds web/start: 2 instead of 1`. */
-export function differences(actual: unknown, expected: unknown, path = ''): readonly string[] {
-  if (Array.isArray(actual) && Array.isArray(expected)) {
-    const longest = Math.max(actual.length, expected.length);
-    return Array.from({ length: longest }, (_, i) =>
-      differences(actual[i], expected[i], `${path} › ${i}`),
-    ).flat();
-  }
-  if (isRecord(actual) && isRecord(expected)) {
-    const keys = [...new Set([...Object.keys(actual), ...Object.keys(expected)])].sort();
-    return keys.flatMap((key) =>
-      differences(actual[key], expected[key], path === '' ? key : `${path} › ${key}`),
-    );
-  }
-  // Of what is not there, JSON has no text.
-  const [is, was] = [actual, expected].map((value) =>
-    value === undefined ? 'nothing' : JSON.stringify(value),
-  );
-  return is === was ? [] : [`${path}: ${is} instead of ${was}`];
 }
 
 function shown({ metadata, ...object }: KubeObject): unknown {
@@ -143,7 +123,3 @@ function masked(value: unknown, key = ''): unknown {
 
 /** Of a status: what depends on when the operator looked, and not on what there is to see. */
 const PASSING = new Set(['lastTransitionTime', 'lastUsedAt']);
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

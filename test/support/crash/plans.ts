@@ -2,9 +2,19 @@ import type { Call, Fate } from './wire.ts';
 import { transients } from './transients.ts';
 import type { Workload } from './workload.ts';
 
+const MODES = [
+  'crash',
+  'applied-crash',
+  'error',
+  'applied-error',
+  'stale-restart',
+  'stale-reconnect',
+  'stale-list',
+  'unobserved',
+] as const satisfies readonly (Exclude<Fate, 'passed'> | `stale-${string}` | 'unobserved')[];
+
 /** What a plan does, and how it is written in an id. */
-export type Mode =
-  Exclude<Fate, 'passed'> | 'stale-restart' | 'stale-reconnect' | 'stale-list' | 'unobserved';
+export type Mode = (typeof MODES)[number];
 
 const FAULTS: readonly Mode[] = ['crash', 'applied-crash', 'error', 'applied-error'];
 /** Events are a courtesy: nothing reads them, so whether one was made makes no difference to what comes after. */
@@ -31,13 +41,14 @@ export function idOf({ workload, side, key, occurrence, mode }: Plan): string {
 
 /** @throws when the line is no id of a plan. */
 export function planOf(id: string, workloads: readonly Workload[]): Plan {
-  const [name = '', side = '', key = '', occurrence = '', mode = ''] = id.split(':');
+  const [name = '', side = '', key = '', occurrence = '', end] = id.split(':');
+  const mode = MODES.find((known) => known === end);
   const workload = workloads.find((w) => w.id === name);
   const isSide = side === 'kube' || side === 'coder' || side === 'people';
-  if (workload === undefined || !isSide || !/^\d+$/.test(occurrence) || mode === '') {
+  if (workload === undefined || !isSide || !/^\d+$/.test(occurrence) || mode === undefined) {
     throw new Error(`${id} is no plan. One looks like W3:coder:POST-builds/web/stop:1:applied-crash`);
   }
-  return { workload, side, key, occurrence: Number(occurrence), mode: mode as Mode };
+  return { workload, side, key, occurrence: Number(occurrence), mode };
 }
 
 /** The lease is renewed again and again; what a renewal meets, the first ones show. */

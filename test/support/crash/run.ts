@@ -1,12 +1,13 @@
-import { differences, outcomeOf, type Outcome } from './outcome.ts';
+import { errorText } from '../../../src/base/errors.ts';
+import { differences } from '../differences.ts';
+import { exceptionsFor } from './exceptions.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
 import { Oracles } from './oracles.ts';
 import { idOf, type Plan } from './plans.ts';
 import { meddlerOf } from './meddle.ts';
-import { transients } from './transients.ts';
 import type { Call } from './wire.ts';
 import type { Workload } from './workload.ts';
 import { POLL_MS, REST_MS, World, type Meddler } from './world.ts';
-import { exceptionsFor } from './exceptions.ts';
 
 /** A run of a workload in which nothing goes wrong: what all others are held to. */
 export interface Reference {
@@ -61,7 +62,7 @@ async function judgeOnce(plan: Plan, reference: Reference): Promise<Verdict> {
   try {
     run = await play(plan.workload, meddler, REST_MS);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     return { id: idOf(plan), failures: [`it could not begin: ${why}`], tale: '', realMs: 0, virtualMs: 0 };
   }
   const failures = [...run.failures];
@@ -114,7 +115,7 @@ async function play(workload: Workload, meddler: Meddler, restMs: number): Promi
     outcome = outcomeOf(world);
     calls = world.calls;
   } catch (error) {
-    failures.push(error instanceof Error ? error.message : String(error));
+    failures.push(errorText(error));
   }
   oracles.read(world);
   const tale = taleOf(world);
@@ -123,7 +124,7 @@ async function play(workload: Workload, meddler: Meddler, restMs: number): Promi
   try {
     await world.close();
   } catch (error) {
-    failures.push(`the world did not end: ${error instanceof Error ? error.message : String(error)}`);
+    failures.push(`the world did not end: ${errorText(error)}`);
   }
   failures.push(...new Set(oracles.violations));
   return {
@@ -176,6 +177,3 @@ function taleOf(world: World): string {
     ...['What the operator said last:', ...world.log.filter((l) => !l.includes(' debug ')).slice(-LOG_LINES)],
   ].join('\n');
 }
-
-/** The names of the transients, for a usage message. */
-export const transientNames: readonly string[] = Object.keys(transients);

@@ -1,5 +1,14 @@
 import type { ServerResponse } from 'node:http';
-import { passedOn, type FaultProxy, type Passage, type ProxiedRequest } from '../fault-proxy.ts';
+import {
+  page,
+  passedOn,
+  refusal,
+  reset,
+  type Fault,
+  type FaultProxy,
+  type Passage,
+  type ProxiedRequest,
+} from '../fault-proxy.ts';
 
 export type Side = 'kube' | 'coder';
 
@@ -137,17 +146,18 @@ export class Wire {
     else await this.#change(passage);
   }
 
-  async #read({ request, response, ask }: Passage): Promise<void> {
+  async #read({ request, response, ask, hand }: Passage): Promise<void> {
     this.reads++;
     const instead = await this.#options.insteadOf(request);
     if (instead !== undefined) {
       response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end(instead);
       return;
     }
-    await respond(response, await ask(this.#options.pathOf(request)));
+    await hand(await ask(this.#options.pathOf(request)));
   }
 
-  async #change({ request, response, ask }: Passage): Promise<void> {
+  async #change(passage: Passage): Promise<void> {
+    const { request, response, ask } = passage;
     const { side, keyOf, now, pathOf, onCall, onAnswered, onCrash, onStir } = this.#options;
     const key = keyOf(request);
     const occurrence = (this.#occurrences.get(key) ?? 0) + 1;
@@ -162,7 +172,7 @@ export class Wire {
         return;
       }
       if (call.fate === 'error') {
-        fail(side, response);
+        await failure(side)(passage);
         return;
       }
       if (isCut(response)) return;
@@ -172,7 +182,7 @@ export class Wire {
       call.answer = parsed(body);
       onAnswered(call);
       if (call.fate === 'applied-crash') onCrash();
-      else if (call.fate === 'applied-error') failAfter(side, response);
+      else if (call.fate === 'applied-error') await lateFailure(side)(passage);
       else send(response, answer.statusCode, passedOn(answer.headers), body);
     } finally {
       this.#asked--;
@@ -180,10 +190,10 @@ export class Wire {
     }
   }
 
-  async #watch({ request, response, ask }: Passage, begun: () => void): Promise<void> {
+  async #watch({ request, response, ask, hand }: Passage, begun: () => void): Promise<void> {
     const answer = await ask(this.#options.pathOf(request));
     if (answer.statusCode !== 200) {
-      await respond(response, answer);
+      await hand(answer);
       return;
     }
     response.writeHead(200, passedOn(answer.headers));
@@ -268,13 +278,6 @@ function isCut({ socket }: ServerResponse): boolean {
   return socket?.destroyed !== false;
 }
 
-type Answer = Awaited<ReturnType<Passage['ask']>>;
-
-async function respond(response: ServerResponse, answer: Answer): Promise<void> {
-  const body = Buffer.from(await answer.body.arrayBuffer());
-  send(response, answer.statusCode, passedOn(answer.headers), body);
-}
-
 function send(response: ServerResponse, code: number, headers: Record<string, string>, body: Buffer): void {
   const hasBody = code !== 204 && code !== 304;
   response.writeHead(code, hasBody ? { ...headers, 'content-length': String(body.length) } : headers);
@@ -282,23 +285,13 @@ function send(response: ServerResponse, code: number, headers: Record<string, st
 }
 
 /** Nothing was done. */
-function fail(side: Side, response: ServerResponse): void {
-  if (side === 'coder') {
-    const body = Buffer.from(`<html><body>503 ${GATEWAY_CANARY}</body></html>`);
-    send(response, 503, { 'content-type': 'text/html' }, body);
-    return;
-  }
-  const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'InternalError', code: 500 };
-  send(response, 500, { 'content-type': 'application/json' }, Buffer.from(JSON.stringify(status)));
+function failure(side: Side): Fault {
+  return side === 'coder' ? page(503, GATEWAY_CANARY) : refusal(500, 'InternalError');
 }
 
 /** It was done. Of the two ways not to learn of that, each side shows one. */
-function failAfter(side: Side, response: ServerResponse): void {
-  if (side === 'kube') response.socket?.resetAndDestroy();
-  else {
-    const body = Buffer.from(`<html><body>502 ${GATEWAY_CANARY}</body></html>`);
-    send(response, 502, { 'content-type': 'text/html' }, body);
-  }
+function lateFailure(side: Side): Fault {
+  return side === 'coder' ? page(502, GATEWAY_CANARY) : reset;
 }
 
 function parsed(body: Buffer): unknown {

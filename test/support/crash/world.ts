@@ -13,19 +13,23 @@ import type { KubeObject, ResourceType } from '../../../src/api/meta.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { errorText } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
+import { secrets } from '../../../src/controller/secrets.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { isNotFound } from '../../../src/kube/errors.ts';
+import { apiVersionOf } from '../../../src/kube/objects.ts';
 import { Reflector } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { apiserver, type ApiServer } from '../apiserver.ts';
+import { turn } from '../clock.ts';
 import { CoderServer, SCRIPTED_TOKEN } from '../coder/server.ts';
 import { SimulatedCoder } from '../controller-coder.ts';
 import { FaultProxy, type ProxiedRequest } from '../fault-proxy.ts';
+import { namespaces } from '../namespaces.ts';
+import { takeAway } from '../take-away.ts';
 import { has } from '../tenant.ts';
 import { JumpingClock } from './clock.ts';
 import { Instance, isOrdinaryEnd } from './instance.ts';
 import { coderKey, kubeKey, withinNamespace } from './keys.ts';
-import { turn } from './turn.ts';
 import { Wire, type Call, type Fate, type PassedWatch } from './wire.ts';
 
 /** A build or an import takes so long in Coder. */
@@ -44,17 +48,6 @@ const LONGEST_WAIT_MS = 15 * 60_000;
 /** Nothing is written for so long: the end is reached. Whatever is to come later, a status says by then. */
 export const REST_MS = 3 * POLL_MS;
 const LONGEST_UNTIL_REST_MS = 15 * 60_000;
-
-const secrets: ResourceType = {
-  group: '',
-  version: 'v1',
-  plural: 'secrets',
-  kind: 'Secret',
-  namespaced: true,
-};
-const namespaces: ResourceType = {
-  ...{ group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false },
-};
 
 type Conditioned = CoderControlPlane | CoderTemplate | CoderWorkspace;
 
@@ -200,11 +193,6 @@ export class World {
     return this.#api.client;
   }
 
-  /** What the credentials name. */
-  get url(): string {
-    return this.#proxies.coder.url;
-  }
-
   /** Every request of the operator that would change something, oldest first. */
   get calls(): readonly Call[] {
     return [...this.kubeWire.calls, ...this.coderWire.calls].sort((a, b) => a.at - b.at);
@@ -230,7 +218,7 @@ export class World {
 
   async create(resource: ResourceType, name: string, body: object): Promise<void> {
     const metadata = { name, namespace: this.namespace };
-    const made = await this.kube.create(resource, { ...body, metadata: { ...metadata } });
+    const made = await this.kube.create(resource, { ...body, metadata });
     this.#expect(resource.plural, made);
   }
 
@@ -250,8 +238,8 @@ export class World {
 
   /** As `kubectl apply --server-side` does it. */
   async applyServerSide(resource: ResourceType, name: string, spec: object): Promise<void> {
-    const { group, version, kind, plural } = resource;
-    const manifest = { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec };
+    const { kind, plural } = resource;
+    const manifest = { apiVersion: apiVersionOf(resource), kind, metadata: { name }, spec };
     const printed = await this.#api.kubectl(
       ['-n', this.namespace, 'apply', '--server-side', '--force-conflicts', '-o', 'json', '-f', '-'],
       JSON.stringify(manifest),
@@ -316,34 +304,19 @@ export class World {
   }
 
   untilWorkspace(name: string, isSo: (o: CoderWorkspace) => boolean): Promise<CoderWorkspace> {
-    return this.until(`${name} ${isSo.toString()}`, () => {
-      const object = this.workspace(name);
-      return object !== undefined && isSo(object) ? object : undefined;
-    });
+    return this.#untilObject(name, () => this.workspace(name), isSo);
   }
 
   untilTemplate(name: string, isSo: (o: CoderTemplate) => boolean): Promise<CoderTemplate> {
-    return this.until(`${name} ${isSo.toString()}`, () => {
-      const object = this.template(name);
-      return object !== undefined && isSo(object) ? object : undefined;
-    });
+    return this.#untilObject(name, () => this.template(name), isSo);
   }
 
   untilControlPlane(isSo: (o: CoderControlPlane) => boolean): Promise<CoderControlPlane> {
-    return this.until(`coder ${isSo.toString()}`, () => {
-      const object = this.controlPlane;
-      return object !== undefined && isSo(object) ? object : undefined;
-    });
+    return this.#untilObject('coder', () => this.controlPlane, isSo);
   }
 
   async untilGone(look: () => KubeObject | undefined): Promise<void> {
     await this.until(`gone: ${look.toString()}`, () => look() === undefined);
-  }
-
-  async pass(ms: number): Promise<void> {
-    const end = this.clock.monotonic() + ms;
-    this.clock.after(ms, () => undefined);
-    await this.until(`${ms} ms pass`, () => this.clock.monotonic() >= end);
   }
 
   /** Nothing is under way. A plan may do something here that nobody shall see. */
@@ -459,9 +432,12 @@ export class World {
       await this.stop();
     } finally {
       // A namespace never goes away here, and other tests would meet what is in it.
-      for (const { kind, metadata } of this.objects) {
-        const resource = [controlPlanes, templates, workspaces].find((r) => r.kind === kind) ?? workspaces;
-        await this.#takeAway(resource, metadata.name);
+      for (const [resource, store] of [
+        [controlPlanes, this.#controlPlanes],
+        [templates, this.#templates],
+        [workspaces, this.#workspaces],
+      ] as const) {
+        for (const object of store.list()) await takeAway(this.kube, resource, object);
       }
       this.#stopWatching.abort(new Error('the plan has ended'));
       await Promise.all([this.#proxies.kube.close(), this.#proxies.coder.close(), this.#server.close()]);
@@ -470,7 +446,11 @@ export class World {
 
   async #begin({ controlPlane = {}, mirrors = false }: WorldOptions): Promise<void> {
     await this.kube.create(namespaces, { metadata: { name: this.namespace } });
-    await this.createSecret('coder', { url: this.url, token: SCRIPTED_TOKEN }, 'coder.com/credentials');
+    await this.createSecret(
+      'coder',
+      { url: this.#proxies.coder.url, token: SCRIPTED_TOKEN },
+      'coder.com/credentials',
+    );
     await Promise.all([
       this.#view(controlPlanes, this.#controlPlanes),
       this.#view(templates, this.#templates),
@@ -485,6 +465,13 @@ export class World {
     });
     this.#start();
     await this.untilControlPlane((c) => has(c, 'Ready', 'True', 'Connected'));
+  }
+
+  #untilObject<T>(name: string, look: () => T | undefined, isSo: (object: T) => boolean): Promise<T> {
+    return this.until(`${name} ${isSo.toString()}`, () => {
+      const object = look();
+      return object !== undefined && isSo(object) ? object : undefined;
+    });
   }
 
   #start(): void {
@@ -595,14 +582,5 @@ export class World {
       this.#stopWatching.signal,
     );
     await store.hasSynced;
-  }
-
-  async #takeAway(resource: ResourceType, name: string): Promise<void> {
-    try {
-      await this.kube.mergePatch(resource, this.namespace, name, { metadata: { finalizers: [] } });
-      await this.kube.delete(resource, this.namespace, name);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
   }
 }

@@ -76,17 +76,3 @@ function lasting(value: unknown, within = ''): unknown {
   );
   return Object.fromEntries(kept.map(([name, field]) => [name, lasting(field, name)]));
 }
-
-/** The places where two values differ, one a line. */
-export function differences(before: unknown, after: unknown, path = ''): readonly string[] {
-  if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  if (!isObject(before) || !isObject(after)) {
-    return [`${path}: ${JSON.stringify(before)} before, ${JSON.stringify(after)} now`];
-  }
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].flatMap((name) => differences(before[name], after[name], `${path}.${name}`));
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import { controlPlanes, templates, workspaces } from '../../../src/api/kinds.ts';
+import { errorText } from '../../../src/base/errors.ts';
 import { mutationsOf, pairsOf, randomOf, type Mutation } from './mutations.ts';
 import { Realm } from './realm.ts';
 import { NO_FACTS, type Facts } from './seeds.ts';
@@ -122,7 +123,7 @@ export class MutationRun {
         if (mutation === undefined) throw new TypeError(`There is no mutation ${id}`);
         outcomes.push(await tryMutation(subject, mutation));
       } catch (error) {
-        failures.push(error instanceof Error ? error.message : String(error));
+        failures.push(errorText(error));
         // The next one gets an object that nothing happened to.
         await this.#retire(subject);
         subject = undefined;

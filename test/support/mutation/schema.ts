@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import type { ResourceType } from '../../../src/api/meta.ts';
+import { crdSchema } from '../crd-samples.ts';
 
 /** What is read of a schema here. */
 export interface Schema {
@@ -38,18 +37,10 @@ export interface Place {
   readonly schema: Schema;
 }
 
-interface Definition {
-  readonly spec: {
-    readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: Schema } }[];
-  };
-}
-
 /** The schema of the spec of a resource of coder.com, from `crds/`. */
-export function specSchema({ plural }: ResourceType): Schema {
-  const file = new URL(`../../../crds/${plural}.yaml`, import.meta.url);
-  const { spec } = parse(readFileSync(file, 'utf8')) as Definition;
-  const schema = spec.versions[0]?.schema.openAPIV3Schema.properties?.['spec'];
-  if (schema === undefined) throw new TypeError(`The CRD ${plural} has no spec`);
+export function specSchema(resource: ResourceType): Schema {
+  const schema = (crdSchema(resource) as Schema).properties?.['spec'];
+  if (schema === undefined) throw new TypeError(`The CRD ${resource.plural} has no spec`);
   return schema;
 }
 
@@ -62,11 +53,6 @@ export function placesOf(schema: Schema, steps: readonly Step[] = []): readonly 
     { path: pathOf(steps), steps, schema },
     ...below.flatMap(([step, inner]) => placesOf(inner, [...steps, step])),
   ];
-}
-
-/** Whether nothing lies below a place. */
-export function isLeaf({ schema }: Place): boolean {
-  return schema.type !== 'object' && schema.type !== 'array';
 }
 
 function pathOf(steps: readonly Step[]): string {

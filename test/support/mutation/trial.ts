@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText } from '../../../src/base/errors.ts';
+import { differences } from '../differences.ts';
 import type { Mutation, Spec } from './mutations.ts';
-import { differences, refusalFault, restOf } from './oracles.ts';
+import { refusalFault, restOf } from './oracles.ts';
 import type { Made, Subject } from './subject.ts';
 
 /** What came of a mutation: `refused`, or how the object rested. */
@@ -58,7 +60,7 @@ export async function tryMutation(subject: Subject, mutation: Mutation): Promise
   subject.past.push(mutation.id);
   const rest = await carriedOut(subject, mutation, fail).catch((error: unknown) => {
     if (error instanceof MutationFailure) throw error;
-    return fail(error instanceof Error ? error.message : String(error));
+    return fail(errorText(error));
   });
   const [fault] = subject.faults.slice(faults);
   if (fault !== undefined) fail(fault);
@@ -108,17 +110,17 @@ async function carriedOut(
     () =>
       subject.object?.metadata.generation === reverted.object.metadata.generation &&
       restOf(subject.object) === 'ready' &&
-      differences(before, subject.snapshot()).length === 0
+      differences(subject.snapshot(), before).length === 0
         ? true
         : undefined,
-    () => [`It rested as: ${rest}`, ...differences(before, subject.snapshot())].join('\n'),
+    () => [`It rested as: ${rest}`, ...differences(subject.snapshot(), before)].join('\n'),
   );
   await sleep(QUIET_MS);
   const back = subject.made();
   const more = tooMany(madeThere, back, 'ready');
   if (more !== undefined) fail(`Taking it back: ${more}`);
   if (back.versions > madeThere.versions) fail('Taking it back makes a version, although there is one');
-  const left = differences(before, subject.snapshot());
+  const left = differences(subject.snapshot(), before);
   if (left.length > 0) fail(`It does not stay as before:\n${left.join('\n')}`);
   return rest;
 }

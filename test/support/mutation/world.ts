@@ -9,14 +9,16 @@ import {
   type CoderTemplate,
   type CoderWorkspace,
 } from '../../../src/api/kinds.ts';
-import type { KubeObject, ResourceType } from '../../../src/api/meta.ts';
+import type { ResourceType } from '../../../src/api/meta.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { errorText } from '../../../src/base/errors.ts';
-import { silentLogger, type LogFields, type Logger } from '../../../src/base/logger.ts';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { configMaps } from '../../../src/controller/configmaps.ts';
 import { runOperator } from '../../../src/controller/run.ts';
+import { secrets } from '../../../src/controller/secrets.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
-import { isConflict, isNotFound, KubeError, type KubeStatus } from '../../../src/kube/errors.ts';
+import { isConflict, KubeError, type KubeStatus } from '../../../src/kube/errors.ts';
 import { apiVersionOf, resourcePath } from '../../../src/kube/objects.ts';
 import { Reflector } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
@@ -27,6 +29,9 @@ import { ArtifactServer, htmlPage, redirectTo } from '../artifacts.ts';
 import { assertConditions } from '../conditions.ts';
 import { installFluxCrds, removeFluxCrds, type PublishedArtifact } from '../flux.ts';
 import { clientOf } from '../kube-server.ts';
+import { lineLogger } from '../line-logger.ts';
+import { namespaces } from '../namespaces.ts';
+import { takeAway } from '../take-away.ts';
 import { hastenedClock } from './clock.ts';
 import type { Spec } from './mutations.ts';
 import { TERRAFORM, VALUES } from './seeds.ts';
@@ -107,7 +112,7 @@ export class MutationWorld {
   /** Makes one more namespace. */
   async namespace(name = String(++this.#namespaces)): Promise<string> {
     const namespace = `${this.#prefix}-${name}`;
-    await this.kube.create(core('namespaces', 'Namespace', false), { metadata: { name: namespace } });
+    await this.kube.create(namespaces, { metadata: { name: namespace } });
     return namespace;
   }
 
@@ -118,8 +123,10 @@ export class MutationWorld {
     name: string,
     content: object,
   ): Promise<void> {
-    const resource = core(kind === 'Secret' ? 'secrets' : 'configmaps', kind, true);
-    await this.kube.create(resource, { metadata: { namespace, name }, ...content });
+    await this.kube.create(kind === 'Secret' ? secrets : configMaps, {
+      metadata: { namespace, name },
+      ...content,
+    });
   }
 
   /** A person applies a manifest, as `kubectl apply --server-side` does. */
@@ -234,7 +241,7 @@ export class MutationWorld {
     for (const resource of [controlPlanes, workspaces, templates]) {
       const objects = this.#stores.get(resource.kind)?.list() ?? [];
       const own = objects.filter((o) => o.metadata.namespace?.startsWith(namespace) === true);
-      await Promise.all(own.map((o) => this.#takeAway(resource, o)));
+      await Promise.all(own.map((o) => takeAway(this.kube, resource, o)));
     }
   }
 
@@ -270,11 +277,16 @@ export class MutationWorld {
         settings: SETTINGS,
         hosts: { httpHosts: ['127.0.0.1'], allowLoopback: true },
         clock: this.clock,
-        logger: this.#logger(),
+        logger: lineLogger({ onLine: (line) => this.#logged(line) }),
         onResult: (result) => this.#judge(result),
       },
       this.#stop.signal,
     ).catch((error: unknown) => this.#fault('', `The operator has ended: ${errorText(error)}`));
+  }
+
+  #logged(line: string): void {
+    this.#log.push(line);
+    if (this.#log.length > 2 * LOG_LINES) this.#log.splice(0, LOG_LINES);
   }
 
   /** A pass that ended with an exception is a bug, whatever it was: all that may happen has a condition. */
@@ -305,39 +317,4 @@ export class MutationWorld {
     void new Reflector<Managed>(options).run(this.#stopWatching.signal);
     await store.hasSynced;
   }
-
-  async #takeAway(resource: ResourceType, { metadata }: KubeObject): Promise<void> {
-    const { namespace, name } = metadata;
-    try {
-      await this.kube.mergePatch(resource, namespace, name, { metadata: { finalizers: [] } });
-      await this.kube.delete(resource, namespace, name);
-    } catch (error) {
-      // The operator may take away its own.
-      if (!isNotFound(error)) throw error;
-    }
-  }
-
-  #logger(more: LogFields = {}): Logger {
-    const line =
-      (level: string) =>
-      (message: string, fields: LogFields = {}): void => {
-        const { error, stack, ...rest } = { ...more, ...fields };
-        const told = error === undefined ? '' : ` ${errorText(error)}`;
-        this.#log.push(
-          `${level} ${message} ${JSON.stringify(rest)}${told}${typeof stack === 'string' ? `\n${stack}` : ''}`,
-        );
-        if (this.#log.length > 2 * LOG_LINES) this.#log.splice(0, LOG_LINES);
-      };
-    return {
-      debug: () => undefined,
-      info: line('info'),
-      warn: line('warn'),
-      error: line('error'),
-      child: (fields) => this.#logger({ ...more, ...fields }),
-    };
-  }
-}
-
-function core(plural: string, kind: string, namespaced: boolean): ResourceType {
-  return { group: '', version: 'v1', plural, kind, namespaced };
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { Balancer } from '../../support/balancer.ts';
-import { eventually } from '../../support/kube-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 describe('the balancer of the tests', () => {
   let servers: Server[];

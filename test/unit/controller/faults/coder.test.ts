@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
-import { annotations, type CoderWorkspace } from '../../../../src/api/kinds.ts';
+import { annotations, workspaces, type CoderWorkspace } from '../../../../src/api/kinds.ts';
 import { CoderError } from '../../../../src/coder/errors.ts';
 import {
   OPERATOR,
@@ -197,17 +197,9 @@ describe('faults of Coder', function () {
 
     fleet.replaceCoder(yesterday);
     await fleet.pass(HOUR_MS);
-    fleet.kube.patch(
-      {
-        group: 'coder.com',
-        version: 'v1alpha1',
-        plural: 'coderworkspaces',
-        kind: 'CoderWorkspace',
-        namespaced: true,
-      },
-      'acme.ann.one',
-      { metadata: { annotations: { [annotations.reconcileRequestedAt]: 'restored' } } },
-    );
+    fleet.kube.patch(workspaces, 'acme.ann.one', {
+      metadata: { annotations: { [annotations.reconcileRequestedAt]: 'restored' } },
+    });
     await fleet.looks(3);
     expectReady('acme.ann.one');
     expect(yesterday.present.map(({ name }) => name)).to.deep.equal(['one']);
