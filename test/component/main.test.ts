@@ -1,38 +1,12 @@
-import { spawn } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { compileOperator } from '../../hack/bench/program.ts';
 import { apiserver } from '../support/apiserver.ts';
+import { runMain, runNode, type Ended } from '../support/program.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly output: string;
-}
-
-/** Runs the program as a person or a pod would, and waits until it ends. */
-function run(...args: readonly string[]): Promise<Ended> {
-  return runProgram(['--import', 'tsx', 'src/main.ts'], args);
-}
-
-function runProgram(program: readonly string[], args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [...program, ...args], {
-    cwd: root,
-    timeout: 25_000,
-    killSignal: 'SIGKILL',
-  });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, output }));
-  });
-}
+const run = (...args: readonly string[]): Promise<Ended> => runMain(args);
 
 /** What the compiler makes of the sources is not always what they say: classes that name themselves, for instance. */
 describe('the compiled program', function () {
@@ -48,20 +22,21 @@ describe('the compiled program', function () {
   for (const command of ['controller', 'apiserver']) {
     it(`loads all that ${command} needs`, async () => {
       const kubeconfig = ['--kubeconfig', '/nowhere/kubeconfig'];
-      const { code, output } = await runProgram(
-        [program],
-        [command, ...kubeconfig, '--listen', '127.0.0.1:0'],
-      );
+      const { code, output } = await runNode([program, command, ...kubeconfig, '--listen', '127.0.0.1:0']);
       expect(output).to.contain('kubeconfig /nowhere/kubeconfig cannot be read');
       expect(code).to.equal(1);
     });
   }
 
   it('loads all that export needs', async () => {
-    const { code, output } = await runProgram(
-      [program],
-      ['export', '--url', 'ftp://coder', '--token-file', '/nowhere'],
-    );
+    const { code, output } = await runNode([
+      program,
+      'export',
+      '--url',
+      'ftp://coder',
+      '--token-file',
+      '/nowhere',
+    ]);
     expect(output).to.contain('/nowhere');
     expect(code).to.equal(1);
   });

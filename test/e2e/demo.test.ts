@@ -1,28 +1,12 @@
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { runNode, type Ended } from '../support/program.ts';
 import { SERVERS_WITHIN_MS } from '../support/servers.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly output: string;
-}
 
 /** `npm run demo` as a person would run it, without npm in between. */
 function demo(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, ['hack/bootstrap.mjs', 'hack/demo.ts', ...args], {
-    cwd: root,
-    timeout: SERVERS_WITHIN_MS,
-    killSignal: 'SIGINT',
-  });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, output }));
+  return runNode(['hack/bootstrap.mjs', 'hack/demo.ts', ...args], {
+    withinMs: SERVERS_WITHIN_MS,
+    signal: 'SIGINT',
   });
 }
 

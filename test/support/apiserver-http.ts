@@ -16,8 +16,6 @@ import type { ReadinessCheck } from '../../src/telemetry/health.ts';
 import { createAuthority, type TestAuthority } from './coder-pki.ts';
 import { LogBook } from './log-book.ts';
 
-export { eventually } from './eventually.ts';
-
 export const GROUP_PATH = '/apis/aggregation.coder.com/v1alpha1';
 export const WORKSPACES = `${GROUP_PATH}/coderworkspaces`;
 

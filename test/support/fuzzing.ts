@@ -17,8 +17,6 @@ export interface FuzzOptions<T> {
   readonly part?: number | undefined;
   /** Inputs that once broke something; tried first, in every run. */
   readonly examples?: readonly T[] | undefined;
-  /** A failure is told as it was found, for inputs of which each takes long. Default false: it is made smaller first. */
-  readonly asFound?: boolean | undefined;
 }
 
 /** Tries a parser with many inputs. The error of a failure holds the input, and the seed that leads to it again. */
@@ -34,11 +32,30 @@ export async function fuzzLater<T>(
   settle(options, await fc.check(fc.asyncProperty(options.inputs, check), parameters(options)));
 }
 
-function parameters<T>({ part = 1, examples = [], asFound = false }: FuzzOptions<T>): fc.Parameters<[T]> {
+export interface LongOptions extends Omit<FuzzOptions<string>, 'inputs'> {
+  /** What the texts say over and over. */
+  readonly words: readonly string[];
+}
+
+/** Tries a parser with long texts: `use` must not take more time than their length allows. */
+export function fuzzLong(
+  { parser, words, part = 0.05, examples }: LongOptions,
+  use: (text: string) => void,
+): void {
+  const options = { parser: `${parser} (long)`, inputs: pumped(words), part, examples };
+  const check = (text: string): void => assertQuick(() => use(text));
+  // A failure is told as it was found: to make it smaller would take long.
+  const details = fc.check(fc.property(options.inputs, check), {
+    ...parameters(options),
+    endOnFailure: true,
+  });
+  settle(options, details);
+}
+
+function parameters<T>({ part = 1, examples = [] }: FuzzOptions<T>): fc.Parameters<[T]> {
   return {
     numRuns: Math.ceil(RUNS * part) + examples.length,
     examples: examples.map((input) => [input]),
-    endOnFailure: asFound,
     // It works for whatever is tried, but is declared for what is not known.
     plugins: [fc.interruptAfterTimeLimit(LONGEST_MS) as fc.Plugin<[T]>],
   };
@@ -56,14 +73,13 @@ function settle<T>({ parser }: FuzzOptions<T>, details: fc.RunDetails<[T]>): voi
 
 /** Calls a parser; undefined when it refuses with an error of the class that it declares. Others are thrown on. */
 export function refusedOr<T>(
-  refusal: (abstract new (...args: never[]) => Error) | readonly (abstract new (...args: never[]) => Error)[],
+  refusal: abstract new (...args: never[]) => Error,
   parse: () => T,
 ): T | undefined {
-  const classes = [refusal].flat();
   try {
     return parse();
   } catch (error) {
-    if (classes.some((one) => error instanceof one)) return undefined;
+    if (error instanceof refusal) return undefined;
     throw error;
   }
 }
@@ -106,10 +122,14 @@ export interface Damage {
 }
 
 export const damages = fc.array(fc.record({ at: fc.nat(), to: fc.nat(255) }), { maxLength: 6 });
+/** How many bytes of them are kept; undefined for all. */
+export const keeps = fc.option(fc.nat(), { nil: undefined });
+/** Where `pieces` cuts. */
+export const cuts = fc.array(fc.nat(), { maxLength: 8 });
 
 /** Cuts bytes into pieces, anywhere. */
-export function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
-  const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
+export function pieces(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const ends = [...new Set(places.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
   return [...ends, bytes.length].map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
 }
 
@@ -119,7 +139,7 @@ const LONG = 50_000;
 const QUICK_MS = 400;
 
 /** Long texts that say the same few words over and over: what makes a parser slow, if anything does. */
-export function pumped(words: readonly string[]): fc.Arbitrary<string> {
+function pumped(words: readonly string[]): fc.Arbitrary<string> {
   const some = (minLength: number, maxLength: number): fc.Arbitrary<string> =>
     fc.array(fc.constantFrom(...words), { minLength, maxLength }).map((parts) => parts.join(''));
   return fc
@@ -128,7 +148,7 @@ export function pumped(words: readonly string[]): fc.Arbitrary<string> {
 }
 
 /** Fails when `use` needs more of the processor's time than a long input may. The best of three counts. */
-export function assertQuick(use: () => void): void {
+function assertQuick(use: () => void): void {
   let least = Infinity;
   for (let attempt = 0; attempt < 3 && least > QUICK_MS; attempt++) {
     const before = process.cpuUsage();

@@ -5,8 +5,6 @@ import { systemClock } from '../../src/base/clock.ts';
 import { KubeClient, type KubeClientOptions } from '../../src/kube/client.ts';
 import type { KubeConnection } from '../../src/kube/connection.ts';
 
-export { eventually } from './eventually.ts';
-
 export interface ReceivedRequest {
   readonly method: string;
   readonly url: URL;

@@ -20,6 +20,7 @@ import { CoderClient } from '../../src/coder/client.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import { openConnection } from '../../src/kube/connection.ts';
 import { isNotFound } from '../../src/kube/errors.ts';
+import { audited } from './audit.ts';
 import { assertConditions } from './conditions.ts';
 import { runningOperator, servers } from './servers.ts';
 
@@ -319,19 +320,10 @@ export class Tenant {
 
   /** How often the audit log saw the operator's service account write, the Lease aside. */
   operatorWrites(): string[] {
-    const file = this.stack.kubernetes.auditLogFile;
-    if (file === undefined) throw new Error('The servers were started without an audit log');
-    return (
-      readFileSync(file, 'utf8')
-        .split('\n')
-        // The server may be in the middle of the last line.
-        .slice(0, -1)
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as AuditEvent)
-        .filter((e) => e.user.username === 'system:serviceaccount:coder-operator:coder-operator-controller')
-        .filter((e) => !['get', 'list', 'watch'].includes(e.verb) && e.objectRef?.resource !== 'leases')
-        .map((e) => `${e.verb} ${e.objectRef?.resource ?? ''}/${e.objectRef?.name ?? ''}`)
-    );
+    return audited(this.stack.kubernetes)
+      .filter((e) => e.user.username === 'system:serviceaccount:coder-operator:coder-operator-controller')
+      .filter((e) => !['get', 'list', 'watch'].includes(e.verb) && e.objectRef?.resource !== 'leases')
+      .map((e) => `${e.verb} ${e.objectRef?.resource ?? ''}/${e.objectRef?.name ?? ''}`);
   }
 
   /** Deletes all that the test made, in Kubernetes and by that in Coder. */
@@ -368,12 +360,6 @@ async function operatorMetrics(): Promise<string> {
 interface NamedVersion {
   readonly name: string;
   readonly created_at: string;
-}
-
-interface AuditEvent {
-  readonly verb: string;
-  readonly user: { readonly username: string };
-  readonly objectRef?: { readonly resource?: string; readonly name?: string };
 }
 
 function object(kind: string, name: string, spec: object): object {

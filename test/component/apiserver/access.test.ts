@@ -7,6 +7,7 @@ import { issue, issueAuthority, type KeyFiles } from '../../../hack/stack/certif
 import { aggregated, AGGREGATED_WITHIN_MS, type Aggregated } from '../../support/aggregated.ts';
 import type { Caller, HeaderList, ListJson, StatusJson } from '../../support/aggregated-calls.ts';
 import { createWorkspace, viewPath, VIEW } from '../../support/aggregated-objects.ts';
+import { audited } from '../../support/audit.ts';
 import { settled } from '../../support/settled.ts';
 
 const VIEW_ROLE = 'coder-operator-aggregation-view';
@@ -137,15 +138,8 @@ describe('who may read the endpoint', function () {
   });
 
   function reviewOf(user: string): Readonly<Record<string, unknown>> | undefined {
-    const lines = readFileSync(rig.stack.kubernetes.auditLogFile ?? '', 'utf8')
-      .split('\n')
-      // The server may be in the middle of the last line.
-      .slice(0, -1)
-      .filter((l) => l !== '');
-    return lines
-      .map(
-        (l) => (JSON.parse(l) as { requestObject?: { spec?: Record<string, unknown> } }).requestObject?.spec,
-      )
+    return audited(rig.stack.kubernetes)
+      .map(({ requestObject }) => requestObject?.spec)
       .find((spec) => spec?.['user'] === user);
   }
 

@@ -4,7 +4,7 @@ import { silentLogger } from '../../../src/base/logger.ts';
 import { artifactOf, fluxKinds, FluxSources, type FluxRef } from '../../../src/controller/flux.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
 import { FluxObject, installFluxCrds, removeFluxCrds } from '../../support/flux.ts';
-import { eventually } from '../../support/kube-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 /** A CRD that comes or goes is noticed within 15 seconds, and the API server needs some for it. */
 const NOTICED_MS = 25_000;

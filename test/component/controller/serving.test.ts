@@ -9,8 +9,9 @@ import { secrets, type Secret } from '../../../src/controller/secrets.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { isForbidden, KubeError } from '../../../src/kube/errors.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
+import { eventually } from '../../support/eventually.ts';
 import { handshake } from '../../support/handshake.ts';
-import { clientOf, eventually } from '../../support/kube-server.ts';
+import { clientOf } from '../../support/kube-server.ts';
 import { LogBook } from '../../support/log-book.ts';
 import { SERVER_NAME } from '../../support/serving-kube.ts';
 

@@ -14,6 +14,7 @@ import { Store } from '../../../src/kube/store.ts';
 import { runWorkers, type WorkResult } from '../../../src/kube/workers.ts';
 import { WorkQueue } from '../../../src/kube/workqueue.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   cutInHalf,
   FaultProxy,
@@ -26,7 +27,7 @@ import {
   type Matches,
 } from '../../support/fault-proxy.ts';
 import { gadgets, installGadgets, type Gadget } from '../../support/gadgets.ts';
-import { clientOf, eventually } from '../../support/kube-server.ts';
+import { clientOf } from '../../support/kube-server.ts';
 
 const events: ResourceType = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
 

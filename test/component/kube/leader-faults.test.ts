@@ -5,6 +5,7 @@ import { silentLogger } from '../../../src/base/logger.ts';
 import { LeaderElector, LeadershipLostError } from '../../../src/kube/leader.ts';
 import { leases, type Lease } from '../../../src/kube/lease.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   answer,
   cutInHalf,
@@ -20,7 +21,7 @@ import {
   type ProxiedRequest,
   type Rule,
 } from '../../support/fault-proxy.ts';
-import { clientOf, eventually } from '../../support/kube-server.ts';
+import { clientOf } from '../../support/kube-server.ts';
 
 const isWrite = (request: ProxiedRequest): boolean => request.method === 'PUT';
 const isRelease = (request: ProxiedRequest): boolean =>

@@ -4,7 +4,7 @@ import { silentLogger } from '../../../src/base/logger.ts';
 import { LeaderElector, LeadershipLostError } from '../../../src/kube/leader.ts';
 import { leases, type Lease } from '../../../src/kube/lease.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
-import { eventually } from '../../support/kube-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 describe('LeaderElector on a real API server', function () {
   this.timeout(60_000);

@@ -5,6 +5,7 @@ import { silentLogger } from '../../../src/base/logger.ts';
 import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
 import { Store, type StoreEvent } from '../../../src/kube/store.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   answer,
   cutInHalf,
@@ -19,7 +20,7 @@ import {
   type Rule,
 } from '../../support/fault-proxy.ts';
 import { gadgets, installGadgets, type Gadget } from '../../support/gadgets.ts';
-import { clientOf, eventually, statusBody } from '../../support/kube-server.ts';
+import { clientOf, statusBody } from '../../support/kube-server.ts';
 
 const isList = (request: ProxiedRequest): boolean => request.isList;
 const isWatch = (request: ProxiedRequest): boolean => request.isWatch;

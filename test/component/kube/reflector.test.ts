@@ -6,7 +6,7 @@ import { isGone, isNotFound, KubeError } from '../../../src/kube/errors.ts';
 import { Reflector } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { apiserver, type ApiServer } from '../../support/apiserver.ts';
-import { eventually } from '../../support/kube-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 interface ConfigMap extends KubeObject {
   readonly data?: Readonly<Record<string, string>>;

@@ -150,6 +150,7 @@ describe('what is secret, in a world where everything goes wrong', function () {
       () => loop.statusesOf(t.objectName),
       (all) => JSON.stringify(all).includes(SAID),
     );
+    // Three tries of which the last two wait for their turn, as Coder takes so few uploads: some fifteen seconds in all.
     await t.patch({ files: { 'main.tf': 'variable "key" {\n' } });
     await t.untilSaid('Stalled', 'ImportFailed');
   });

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { systemClock } from '../../../src/base/clock.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
@@ -10,35 +8,17 @@ import { openConnection } from '../../../src/kube/connection.ts';
 import { apiserver } from '../../support/apiserver.ts';
 import { HttpTestServer, sendJson } from '../../support/coder-http.ts';
 import { clientOf } from '../../support/kube-server.ts';
+import { runMain } from '../../support/program.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
 const namespaces = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
 const PROXIES = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy'];
-
-/** Runs the program with a variable of the environment, until it ends. */
-function run(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
-    ...{ cwd: root, timeout: 25_000, killSignal: 'SIGKILL' as const },
-    env: { ...process.env, ...env },
-  });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, output }));
-  });
-}
 
 describe('the environment of the program', function () {
   this.timeout(60_000);
 
   for (const command of ['controller', 'apiserver', 'export']) {
     it(`does not let ${command} run without the check of certificates`, async () => {
-      const { code, output } = await run([command], { NODE_TLS_REJECT_UNAUTHORIZED: '0' });
+      const { code, output } = await runMain([command], { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } });
       expect(output).to.contain('NODE_TLS_REJECT_UNAUTHORIZED');
       expect(code).to.equal(2);
     });

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { extract } from 'tar-stream';
 import { bombOf, tarGzOf, tarOf } from '../../support/archives.ts';
 import { ArtifactServer, endless, HeldBack, htmlPage, redirectTo, status } from '../../support/artifacts.ts';
-import { eventually } from '../../support/kube-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 async function entriesOf(tar: Buffer): Promise<string[]> {
   const entries: string[] = [];

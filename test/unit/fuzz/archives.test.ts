@@ -6,7 +6,7 @@ import { archiveOf } from '../../../src/coder/archive.ts';
 import { archiveFault, leftOutAs, pathFault, quotedPath, templateFiles } from '../../../src/coder/layout.ts';
 import { unpack } from '../../../src/coder/unpack.ts';
 import { tarOf } from '../../support/archives.ts';
-import { assertQuick, damaged, damages, fuzz, fuzzLater, phrases, pumped } from '../../support/fuzzing.ts';
+import { damaged, damages, fuzz, fuzzLater, fuzzLong, keeps, phrases } from '../../support/fuzzing.ts';
 
 const signs = [
   'a',
@@ -113,7 +113,7 @@ describe('fuzzing: archives', () => {
     const inputs = fc.record({
       kind: fc.nat(kinds.length - 1),
       changes: damages,
-      keep: fc.option(fc.nat(), { nil: undefined }),
+      keep: keeps,
       folder: fc.constantFrom('', 'a', 'm'),
     });
     await fuzzLater(
@@ -162,8 +162,10 @@ describe('fuzzing: paths in a template', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'paths (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (text) => {
-      assertQuick(() => [pathFault(text), leftOutAs(text), quotedPath(text)]);
-    });
+    fuzzLong({ parser: 'paths', words: signs }, (text) => [
+      pathFault(text),
+      leftOutAs(text),
+      quotedPath(text),
+    ]);
   });
 });

@@ -1,7 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { CODER_ERROR_KINDS, errorFromAnswer, retryAfterMs } from '../../../src/coder/errors.ts';
-import { UnexpectedResponseError } from '../../../src/coder/errors.ts';
+import {
+  CODER_ERROR_KINDS,
+  errorFromAnswer,
+  retryAfterMs,
+  UnexpectedResponseError,
+} from '../../../src/coder/errors.ts';
 import * as readers from '../../../src/coder/readers.ts';
 import { RecordSplitter } from '../../../src/coder/records.ts';
 import { MAX_QUOTED_BYTES } from '../../../src/coder/redact.ts';
@@ -9,14 +13,15 @@ import { readAnswer, type AnswerContext, type Reader } from '../../../src/coder/
 import { recordOf } from '../../../src/controller/observer/record.ts';
 import { buildAnswer, templateAnswer, userAnswer, workspaceAnswer } from '../../support/coder-answers.ts';
 import {
-  assertQuick,
   bent,
+  cuts,
   damaged,
   damages,
   fuzz,
+  fuzzLong,
+  keeps,
   phrases,
   pieces,
-  pumped,
   refusedOr,
 } from '../../support/fuzzing.ts';
 
@@ -65,7 +70,7 @@ interface Split {
   readonly skipped: number;
 }
 
-function split(bytes: Buffer, cuts: readonly number[], maxRecordBytes: number): Split | undefined {
+function split(bytes: Buffer, places: readonly number[], maxRecordBytes: number): Split | undefined {
   const records: unknown[] = [];
   const splitter = new RecordSplitter({
     field: 'workspaces',
@@ -77,7 +82,7 @@ function split(bytes: Buffer, cuts: readonly number[], maxRecordBytes: number): 
     },
   });
   return refusedOr(SyntaxError, () => {
-    for (const piece of pieces(bytes, cuts)) splitter.write(piece);
+    for (const piece of pieces(bytes, places)) splitter.write(piece);
     return { records, rest: splitter.end(), skipped: splitter.skipped };
   });
 }
@@ -102,7 +107,6 @@ describe('fuzzing: the list of workspaces', () => {
       ];
       return `{${fields.join(',\n')}}`;
     });
-  const cuts = fc.array(fc.nat(), { maxLength: 8 });
 
   it('comes out as JSON.parse reads it, wherever it is cut', () => {
     fuzz({ parser: 'lists of Coder', inputs: fc.tuple(lists, cuts), part: 2 }, ([text, places]) => {
@@ -114,7 +118,7 @@ describe('fuzzing: the list of workspaces', () => {
   });
 
   it('is the same for all cuts when it is damaged, and never more than JSON.parse takes', () => {
-    const inputs = fc.tuple(lists, damages, fc.option(fc.nat(), { nil: undefined }), cuts);
+    const inputs = fc.tuple(lists, damages, keeps, cuts);
     fuzz({ parser: 'lists of Coder', inputs, part: 2 }, ([text, changes, keep, places]) => {
       const bytes = damaged(Buffer.from(text), changes, keep);
       const [whole, cut] = [split(bytes, [], 200), split(bytes, places, 200)];
@@ -155,9 +159,8 @@ describe('fuzzing: the list of workspaces', () => {
 
   it('of any length takes its time in proportion', () => {
     const words = ['{', '}', '[', ']', '"', ',', '\\"', '"workspaces":[', '{"workspaces":['];
-    fuzz({ parser: 'lists of Coder (long)', inputs: pumped(words), part: 0.05, asFound: true }, (text) => {
-      const bytes = Buffer.from(text);
-      assertQuick(() => split(bytes, [1, 2, 3, 4, 5], 256 * 1024));
+    fuzzLong({ parser: 'lists of Coder', words }, (text) => {
+      split(Buffer.from(text), [1, 2, 3, 4, 5], 256 * 1024);
     });
   });
 });

@@ -11,14 +11,14 @@ import { parseTrust, type FrontProxyTrust } from '../../../src/apiserver/auth/tr
 import { OperatorError } from '../../../src/base/errors.ts';
 import { certify, certifyCA, NOW, trustData, type Issued } from '../../support/auth-pki.ts';
 import {
-  assertQuick,
   bent,
   damaged,
   damages,
   type Damage,
   fuzz,
+  fuzzLong,
+  keeps,
   phrases,
-  pumped,
   refusedOr,
 } from '../../support/fuzzing.ts';
 
@@ -67,11 +67,7 @@ describe('fuzzing: certificates', () => {
   }
 
   it('as DER are read to their last byte, or refused', () => {
-    const inputs = fc.tuple(
-      fc.array(element, { maxLength: 3 }),
-      damages,
-      fc.option(fc.nat(), { nil: undefined }),
-    );
+    const inputs = fc.tuple(fc.array(element, { maxLength: 3 }), damages, keeps);
     fuzz({ parser: 'DER', inputs, part: 3 }, ([elements, changes, keep]) => {
       const bytes = damaged(Buffer.concat(elements), changes, keep);
       const found = refusedOr(OperatorError, () => walk(bytes));
@@ -81,7 +77,7 @@ describe('fuzzing: certificates', () => {
   });
 
   it('that were changed are refused, or are read as OpenSSL reads them', () => {
-    const inputs = fc.tuple(fc.boolean(), damages, fc.option(fc.nat(), { nil: undefined }));
+    const inputs = fc.tuple(fc.boolean(), damages, keeps);
     // The right to sign, said to be a bit that is not used: OpenSSL takes it for no right.
     const at = ca.der.indexOf(Buffer.from('03020204', 'hex')) + 2;
     expect(at).to.be.above(2);
@@ -170,10 +166,8 @@ describe('fuzzing: certificates', () => {
 
   it('of any length are read at once', () => {
     const words = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----', 'A', '\n', '-', '='];
-    fuzz({ parser: 'trust (long)', inputs: pumped(words), part: 0.05, asFound: true }, (bundle) => {
-      assertQuick(() =>
-        refusedOr(OperatorError, () => parseTrust({ 'requestheader-client-ca-file': bundle })),
-      );
+    fuzzLong({ parser: 'trust', words }, (bundle) => {
+      refusedOr(OperatorError, () => parseTrust({ 'requestheader-client-ca-file': bundle }));
     });
   });
 });
@@ -262,23 +256,18 @@ describe('fuzzing: headers that say who asks', () => {
 
   it('of any length are read at once', () => {
     const words = ['a', ' ', '%', '%2', ',', '\xc3', 'Bearer '];
-    fuzz(
-      { parser: 'front-proxy headers (long)', inputs: pumped(words), part: 0.05, asFound: true },
-      (text) => {
-        const pairs = headerPairs([
-          'X-Remote-User',
-          text,
-          `X-Remote-Extra-${text}`,
-          text,
-          'Authorization',
-          text,
-        ]);
-        assertQuick(() => {
-          refusedOr(CredentialsError, () => identityOf(pairs, trust));
-          refusedOr(CredentialsError, () => bearerToken(pairs));
-        });
-      },
-    );
+    fuzzLong({ parser: 'front-proxy headers', words }, (text) => {
+      const pairs = headerPairs([
+        'X-Remote-User',
+        text,
+        `X-Remote-Extra-${text}`,
+        text,
+        'Authorization',
+        text,
+      ]);
+      refusedOr(CredentialsError, () => identityOf(pairs, trust));
+      refusedOr(CredentialsError, () => bearerToken(pairs));
+    });
   });
 
   it('made of bent ones are never taken for others', () => {

@@ -22,14 +22,14 @@ import { Reflector } from '../../../src/kube/reflector.ts';
 import { Store } from '../../../src/kube/store.ts';
 import { FakeClock } from '../../support/clock.ts';
 import {
-  assertQuick,
+  cuts,
   damaged,
   damages,
   fuzz,
   fuzzLater,
+  fuzzLong,
   phrases,
   pieces,
-  pumped,
   refusedOr,
 } from '../../support/fuzzing.ts';
 
@@ -105,46 +105,29 @@ describe('fuzzing: refusals of the API server', () => {
 describe('fuzzing: lines of a watch', () => {
   it('are the same wherever the stream is cut, and never longer than they may be', () => {
     const texts = phrases(['{', '"', '\n', '\r\n', '\u2028', 'é', '💥', ' ', 'x'.repeat(30)], 20);
-    fuzz(
-      { parser: 'watch lines', inputs: fc.tuple(texts, fc.array(fc.nat(), { maxLength: 8 })), part: 3 },
-      ([text, cuts]) => {
-        const bytes = Buffer.from(text);
-        const lines = (chunks: readonly Buffer[]): readonly string[] | undefined =>
-          refusedOr(RangeError, () => {
-            const splitter = new LineSplitter(100);
-            const found = chunks.flatMap((chunk) => splitter.push(chunk));
-            expect(splitter.pendingBytes).to.be.at.most(100);
-            return found;
-          });
-        const [whole, cut] = [lines([bytes]), lines(pieces(bytes, cuts))];
-        expect(cut).to.deep.equal(whole);
-        const ended = bytes.toString().split('\n').slice(0, -1);
-        if (whole !== undefined)
-          expect(whole).to.deep.equal(ended.map((line) => line.trim()).filter((line) => line !== ''));
-      },
-    );
+    fuzz({ parser: 'watch lines', inputs: fc.tuple(texts, cuts), part: 3 }, ([text, places]) => {
+      const bytes = Buffer.from(text);
+      const lines = (chunks: readonly Buffer[]): readonly string[] | undefined =>
+        refusedOr(RangeError, () => {
+          const splitter = new LineSplitter(100);
+          const found = chunks.flatMap((chunk) => splitter.push(chunk));
+          expect(splitter.pendingBytes).to.be.at.most(100);
+          return found;
+        });
+      const [whole, cut] = [lines([bytes]), lines(pieces(bytes, places))];
+      expect(cut).to.deep.equal(whole);
+      const ended = bytes.toString().split('\n').slice(0, -1);
+      if (whole !== undefined)
+        expect(whole).to.deep.equal(ended.map((line) => line.trim()).filter((line) => line !== ''));
+    });
   });
 
   it('of any length are read at once', () => {
-    fuzz(
-      {
-        parser: 'watch lines (long)',
-        inputs: pumped(['\n', 'x', ' ', '\r', 'é']),
-        part: 0.05,
-        asFound: true,
-      },
-      (text) => {
-        const bytes = Buffer.from(text);
-        const chunks = pieces(
-          bytes,
-          Array.from({ length: 2000 }, (_, i) => i * 7),
-        );
-        assertQuick(() => {
-          const splitter = new LineSplitter(1_000_000);
-          for (const chunk of chunks) splitter.push(chunk);
-        });
-      },
-    );
+    const places = Array.from({ length: 2000 }, (_, i) => i * 7);
+    fuzzLong({ parser: 'watch lines', words: ['\n', 'x', ' ', '\r', 'é'] }, (text) => {
+      const splitter = new LineSplitter(1_000_000);
+      for (const chunk of pieces(Buffer.from(text), places)) splitter.push(chunk);
+    });
   });
 });
 
@@ -207,7 +190,7 @@ describe('fuzzing: events of a watch', () => {
     events: fc.array(good, { maxLength: 6 }),
     end: fc.option(bad, { nil: undefined }),
     changes: damages,
-    cuts: fc.array(fc.nat(), { maxLength: 6 }),
+    places: cuts,
   });
 
   /** Follows one stream, until it is asked again from where it goes on. */
@@ -259,13 +242,13 @@ describe('fuzzing: events of a watch', () => {
   }
 
   it('are taken up to the first that is none, and gone on with from there', async () => {
-    await fuzzLater({ parser: 'watch events', inputs, part: 1 }, async ({ events, end, cuts }) => {
+    await fuzzLater({ parser: 'watch events', inputs, part: 1 }, async ({ events, end, places }) => {
       const bytes = Buffer.from(
         [...events.map((event) => JSON.stringify(event)), ...(end === undefined ? [] : [end])]
           .map((line) => `${line}\n`)
           .join(''),
       );
-      const { names, from, longestWaitMs } = await followed(pieces(bytes, cuts));
+      const { names, from, longestWaitMs } = await followed(pieces(bytes, places));
       const there = new Set<string>();
       for (const { type, object } of events) {
         const { name = '' } = object.metadata;
@@ -281,9 +264,11 @@ describe('fuzzing: events of a watch', () => {
   });
 
   it('of any bytes end no reflector', async () => {
-    await fuzzLater({ parser: 'watch events', inputs, part: 1 }, async ({ events, end, changes, cuts }) => {
+    await fuzzLater({ parser: 'watch events', inputs, part: 1 }, async ({ events, end, changes, places }) => {
       const text = [...events.map((event) => JSON.stringify(event)), end ?? ''].join('\n');
-      const { longestWaitMs } = await followed(pieces(damaged(Buffer.from(text), changes, undefined), cuts));
+      const { longestWaitMs } = await followed(
+        pieces(damaged(Buffer.from(text), changes, undefined), places),
+      );
       expect(longestWaitMs).to.be.within(0, 600_000);
     });
   });

@@ -13,15 +13,16 @@ import {
   type TestApi,
 } from '../../support/apiserver-http.ts';
 import {
-  assertQuick,
   bent,
+  cuts,
   damaged,
   damages,
   fuzz,
   fuzzLater,
+  fuzzLong,
+  keeps,
   phrases,
   pieces,
-  pumped,
   refusedOr,
 } from '../../support/fuzzing.ts';
 
@@ -108,8 +109,8 @@ describe('fuzzing: Accept headers', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'Accept (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (header) => {
-      assertQuick(() => refusedOr(StatusError, () => negotiate(header, kinds)));
+    fuzzLong({ parser: 'Accept', words: signs }, (header) => {
+      refusedOr(StatusError, () => negotiate(header, kinds));
     });
   });
 });
@@ -174,8 +175,8 @@ describe('fuzzing: targets of requests', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'targets (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (target) => {
-      assertQuick(() => refusedOr(StatusError, () => parseTarget('GET', `/${target}`)));
+    fuzzLong({ parser: 'targets', words: signs }, (target) => {
+      refusedOr(StatusError, () => parseTarget('GET', `/${target}`));
     });
   });
 });
@@ -221,12 +222,12 @@ describe('fuzzing: frames of a WebSocket', () => {
     const inputs = fc.record({
       frames: fc.array(frame, { maxLength: 5 }),
       changes: damages,
-      keep: fc.option(fc.nat(), { nil: undefined }),
-      cuts: fc.array(fc.nat(), { maxLength: 8 }),
+      keep: keeps,
+      places: cuts,
     });
-    fuzz({ parser: 'WebSocket frames', inputs, part: 3 }, ({ frames, changes, keep, cuts }) => {
+    fuzz({ parser: 'WebSocket frames', inputs, part: 3 }, ({ frames, changes, keep, places }) => {
       const bytes = damaged(Buffer.concat(frames), changes, keep);
-      expect(read(pieces(bytes, cuts))).to.deep.equal(read([bytes]));
+      expect(read(pieces(bytes, places))).to.deep.equal(read([bytes]));
     });
   });
 
@@ -255,18 +256,18 @@ describe('fuzzing: what comes over the wire', () => {
     }));
 
   /** The whole answer to bytes that a client sends in pieces before it ends its side. */
-  async function answered(bytes: Buffer, cuts: readonly number[]): Promise<string> {
+  async function answered(bytes: Buffer, places: readonly number[]): Promise<string> {
     const client = await connectRaw(api);
-    for (const piece of pieces(bytes, cuts)) client.socket.write(piece);
+    for (const piece of pieces(bytes, places)) client.socket.write(piece);
     client.socket.end();
     return client.closed();
   }
 
   it('a body in chunks is read to its end or to the limit', async () => {
-    const inputs = fc.tuple(chunked, fc.array(fc.nat(), { maxLength: 4 }));
-    await fuzzLater({ parser: 'chunked bodies', inputs, part: 0.03 }, async ([{ bytes, body }, cuts]) => {
+    const inputs = fc.tuple(chunked, cuts);
+    await fuzzLater({ parser: 'chunked bodies', inputs, part: 0.03 }, async ([{ bytes, body }, places]) => {
       const head = Buffer.from(`POST ${WORKSPACES} HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
-      const answer = await answered(Buffer.concat([head, body]), cuts);
+      const answer = await answered(Buffer.concat([head, body]), places);
       // A server that ends a connection on which more was to come may take its answer back with it.
       if (bytes <= 2000) expect(answer).to.match(/^HTTP\/1\.1 404 /);
       else if (answer !== '') expect(answer).to.match(/^HTTP\/1\.1 413 /);
@@ -287,16 +288,11 @@ describe('fuzzing: what comes over the wire', () => {
         `GET ${WORKSPACES}?watch=1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
       ),
     );
-    const inputs = fc.tuple(
-      fc.oneof(good, upgrade),
-      damages,
-      fc.option(fc.nat(), { nil: undefined }),
-      fc.array(fc.nat(), { maxLength: 3 }),
-    );
+    const inputs = fc.tuple(fc.oneof(good, upgrade), damages, keeps, cuts);
     await fuzzLater(
       { parser: 'requests on the wire', inputs, part: 0.05 },
-      async ([bytes, changes, keep, cuts]) => {
-        const answer = await answered(damaged(bytes, changes, keep), cuts);
+      async ([bytes, changes, keep, places]) => {
+        const answer = await answered(damaged(bytes, changes, keep), places);
         if (answer !== '') expect(answer).to.match(/^HTTP\/1\.1 (4\d\d|503) /);
         expect(api.log.lines.filter(({ level }) => level === 'error')).to.deep.equal([]);
       },

@@ -7,7 +7,7 @@ import { parseLabelSelector, type LabelRequirement } from '../../../src/apiserve
 import { readIncludeObject, readListOptions } from '../../../src/apiserver/reading/options.ts';
 import { readToken, writeToken } from '../../../src/apiserver/reading/token.ts';
 import { workspaceView } from '../../../src/apiserver/view/workspace.ts';
-import { assertQuick, bent, fuzz, phrases, pumped, refusedOr } from '../../support/fuzzing.ts';
+import { bent, fuzz, fuzzLong, phrases, refusedOr } from '../../support/fuzzing.ts';
 
 const labelKey = fc.constantFrom(
   'a',
@@ -135,8 +135,8 @@ describe('fuzzing: label selectors', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'label selectors (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (text) => {
-      assertQuick(() => refusedOr(StatusError, () => parseLabelSelector(text)));
+    fuzzLong({ parser: 'label selectors', words: signs }, (text) => {
+      refusedOr(StatusError, () => parseLabelSelector(text));
     });
   });
 });
@@ -198,8 +198,8 @@ describe('fuzzing: field selectors', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'field selectors (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (text) => {
-      assertQuick(() => refusedOr(StatusError, () => parseFieldSelector(text)));
+    fuzzLong({ parser: 'field selectors', words: signs }, (text) => {
+      refusedOr(StatusError, () => parseFieldSelector(text));
     });
   });
 });
@@ -304,16 +304,8 @@ describe('fuzzing: continue tokens', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz(
-      {
-        parser: 'continue tokens (long)',
-        inputs: pumped(['W', 'WzE', '1', '_', '=', 'é']),
-        part: 0.05,
-        asFound: true,
-      },
-      (text) => {
-        assertQuick(() => refusedOr(StatusError, () => readToken(text)));
-      },
-    );
+    fuzzLong({ parser: 'continue tokens', words: ['W', 'WzE', '1', '_', '=', 'é'] }, (text) => {
+      refusedOr(StatusError, () => readToken(text));
+    });
   });
 });

@@ -5,7 +5,7 @@ import { InvalidNameError, parseTemplateName, parseWorkspaceName, sameName } fro
 import { scheduleProblem } from '../../../src/api/schedule.ts';
 import { parseDuration } from '../../../src/apiserver/http/duration.ts';
 import { compareResourceVersions } from '../../../src/kube/objects.ts';
-import { assertQuick, bent, fuzz, phrases, pumped, refusedOr } from '../../support/fuzzing.ts';
+import { bent, fuzz, fuzzLong, phrases, refusedOr } from '../../support/fuzzing.ts';
 
 describe('fuzzing: names', () => {
   const signs = [
@@ -75,11 +75,9 @@ describe('fuzzing: names', () => {
   });
 
   it('of any length are read at once', () => {
-    fuzz({ parser: 'names (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (name) => {
-      assertQuick(() => {
-        refusedOr(InvalidNameError, () => parseTemplateName(name));
-        refusedOr(InvalidNameError, () => parseWorkspaceName(name));
-      });
+    fuzzLong({ parser: 'names', words: signs }, (name) => {
+      refusedOr(InvalidNameError, () => parseTemplateName(name));
+      refusedOr(InvalidNameError, () => parseWorkspaceName(name));
     });
   });
 });
@@ -188,9 +186,7 @@ describe('fuzzing: schedules', () => {
   });
 
   it('of any length get it at once', () => {
-    fuzz({ parser: 'schedules (long)', inputs: pumped(signs), part: 0.05, asFound: true }, (text) => {
-      assertQuick(() => scheduleProblem(text));
-    });
+    fuzzLong({ parser: 'schedules', words: signs }, scheduleProblem);
   });
 });
 
@@ -250,10 +246,9 @@ describe('fuzzing: durations', () => {
   it('of any length are read at once', () => {
     // Digits without a unit took the square of their length, for whoever could reach the endpoint.
     const examples = ['1'.repeat(50_000), `${'1'.repeat(50_000)}.`];
-    const options = { inputs: pumped(signs), part: 0.05, asFound: true, examples };
-    fuzz({ parser: 'durations (long)', ...options }, (text) => {
-      assertQuick(() => parseDuration(text));
-      assertQuick(() => parseFlag(text));
+    fuzzLong({ parser: 'durations', words: signs, examples }, (text) => {
+      parseDuration(text);
+      parseFlag(text);
     });
   });
 });

@@ -5,9 +5,9 @@ import type { KubeConnection } from '../../../src/kube/connection.ts';
 import { isConflict, KubeError } from '../../../src/kube/errors.ts';
 import type { KubeRequestRecord } from '../../../src/kube/transport.ts';
 import { widget, widgets, type Widget } from '../../support/kube-objects.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   clientOf,
-  eventually,
   failure,
   json,
   OpenWatch,

@@ -7,10 +7,10 @@ import { Reflector, type ReflectorOptions, type ReflectorSink } from '../../../s
 import { Store } from '../../../src/kube/store.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { widget, widgets, type Widget } from '../../support/kube-objects.ts';
+import { eventually } from '../../support/eventually.ts';
 import {
   clientOf,
   type Answerer,
-  eventually,
   failure,
   json,
   OpenWatch,

@@ -5,7 +5,7 @@ import { silentLogger } from '../../../../src/base/logger.ts';
 import type { ListOptions } from '../../../../src/kube/client.ts';
 import { certifyCA, trustData, type Issued } from '../../../support/auth-pki.ts';
 import { FakeClock } from '../../../support/clock.ts';
-import { eventually } from '../../../support/kube-server.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { forbidden, WatchedKube } from '../../../support/watched-kube.ts';
 
 const NAMESPACE = 'kube-system';

@@ -5,7 +5,6 @@ import { FakeClock } from '../../../support/clock.ts';
 import {
   ask,
   connectRaw,
-  eventually,
   json,
   keepingAgent,
   startTestApi,
@@ -15,6 +14,7 @@ import {
   type RawClient,
   type TestApi,
 } from '../../../support/apiserver-http.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 const DELAY_MS = 15_000;
 

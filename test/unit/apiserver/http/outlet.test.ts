@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { FrameQueue } from '../../../../src/apiserver/http/framequeue.ts';
 import { Outbox } from '../../../../src/apiserver/http/outbox.ts';
 import { Outlet } from '../../../../src/apiserver/http/outlet.ts';
+import { turn } from '../../../support/clock.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -12,10 +13,6 @@ const MIB = 1024 * KIB;
 class WorkingClock {
   now = 0;
   monotonic = (): number => this.now;
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A socket that keeps what is written to it, and says that it was sent when the test does. */

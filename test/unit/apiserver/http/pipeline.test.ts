@@ -5,7 +5,6 @@ import { FakeClock } from '../../../support/clock.ts';
 import {
   ask,
   connectRaw,
-  eventually,
   GROUP_PATH,
   GROUPS_HEADER,
   json,
@@ -18,6 +17,7 @@ import {
   type TestApi,
   type TestApiOptions,
 } from '../../../support/apiserver-http.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 const MIB = 1024 * 1024;
 

@@ -9,12 +9,12 @@ import type { Body, WholeAnswer } from '../../../../src/apiserver/http/types.ts'
 import {
   ask,
   connectRaw,
-  eventually,
   keepingAgent,
   startTestApi,
   stopTestApis,
   type TestApi,
 } from '../../../support/apiserver-http.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 const KIB = 1024;
 const GZIP = { 'accept-encoding': 'gzip' };

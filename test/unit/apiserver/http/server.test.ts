@@ -7,7 +7,6 @@ import { certify, type Issued } from '../../../support/auth-pki.ts';
 import {
   ask,
   connectRaw,
-  eventually,
   GROUP_PATH,
   json,
   keepingAgent,
@@ -18,6 +17,7 @@ import {
   WORKSPACES,
   type TestApi,
 } from '../../../support/apiserver-http.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 /** A connection on which nothing is ever sent; resolves when the server closes it. */
 function connectPlain(port: number): Promise<void> {

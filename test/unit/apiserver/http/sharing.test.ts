@@ -5,6 +5,7 @@ import { InFlight } from '../../../../src/apiserver/http/inflight.ts';
 import { Pacer } from '../../../../src/apiserver/http/pacer.ts';
 import { PIECE_BYTES } from '../../../../src/apiserver/http/pieces.ts';
 import { pump } from '../../../../src/apiserver/http/pump.ts';
+import { turn } from '../../../support/clock.ts';
 
 /** Time that goes on only while work is done; a turn of the loop is old after 8 ms of it. */
 class WorkingClock {
@@ -25,10 +26,6 @@ class WorkingClock {
     });
     return this.#next;
   };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('pump', () => {

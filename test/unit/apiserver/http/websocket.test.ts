@@ -4,7 +4,6 @@ import { Agent, WebSocket, type CloseEvent, type MessageEvent } from 'undici';
 import type { ApiRequest, WatchSink } from '../../../../src/apiserver/http/types.ts';
 import {
   connectRaw,
-  eventually,
   json,
   notFound,
   startTestApi,
@@ -16,6 +15,7 @@ import {
   type TestApi,
   type TestApiOptions,
 } from '../../../support/apiserver-http.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const HEAD = 'Host: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n';

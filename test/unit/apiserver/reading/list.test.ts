@@ -706,12 +706,12 @@ describe('lists', () => {
         if (!('body' in answer)) throw new Error('this is a watch');
         expect([answer.body.bytes, rows], include).to.deep.equal([undefined, 0]);
         let largest = 0;
-        let made128 = 0;
+        let rowsBefore = 0;
         for (const piece of answer.body.pieces) {
           largest = Math.max(largest, piece.byteLength);
           // At most what fits into the piece that is made, and the row that did not.
-          expect(rows - made128, include).to.be.below(2_000);
-          made128 = rows;
+          expect(rows - rowsBefore, include).to.be.below(2_000);
+          rowsBefore = rows;
         }
         expect(largest).to.be.at.most(128 * 1024);
         expect(rows).to.equal(3_000);
